@@ -1,0 +1,136 @@
+"""Every error a person can see, drawn as one tree.
+
+    FlowmetalError
+    ├── UsageError            what was asked for is wrong                       exit 2
+    │   ├── LanguageError     flow text that cannot be loaded or started         exit 2
+    │   ├── UnknownRunError   no such run in this home                           exit 2
+    │   └── ConflictError     the run id exists with another meaning             exit 2
+    ├── ValueCodecError       a value that cannot cross a boundary               exit 2
+    ├── HomeError             the home cannot be used: not writable, newer …     exit 3
+    │   ├── JournalError      damaged bytes, with the key that holds them        exit 3
+    │   ├── QuotaError        a limit of ours on the journal's growth            exit 3
+    │   └── StorageError      the disk refused: full, EIO                        exit 3
+    ├── ReplayMismatch        the flow asked for another action than recorded    exit 4
+    ├── RunBusyError          another live engine drives the run                 exit 3
+    └── InternalError         a fault of Flowmetal itself                        exit 5
+
+Each error says what happened (``message``), where (``place``, an optional excerpt) and what to do
+(``remedy``).  Signals of the engine (eviction, worker faults) are not errors and live beside the code
+that uses them, outside of ``Exception``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_RUN_FAILED = 1
+EXIT_USAGE = 2
+EXIT_HOME = 3
+EXIT_MISMATCH = 4
+EXIT_INTERNAL = 5
+EXIT_INTERRUPTED = 130
+
+
+class FlowmetalError(Exception):
+    """Base of all errors shown to a person.
+
+    Args:
+        message: what happened, one sentence without a trailing newline.
+        place: where, e.g. ``etl.flow:12:5`` or a journal key; shown before the excerpt.
+        excerpt: source lines with a marker, already formatted.
+        remedy: what to do about it, one or more sentences.
+    """
+
+    exit_code = EXIT_INTERNAL
+
+    def __init__(self, message: str, *, place: str = "", excerpt: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.excerpt = excerpt
+        self.remedy = remedy
+
+    def show(self) -> str:
+        """The error as several lines of plain text, for stderr."""
+        lines = [f"error: {self.message}"]
+        if self.place:
+            lines.append(f"  --> {self.place}")
+        if self.excerpt:
+            lines.append(self.excerpt.rstrip("\n"))
+        if self.remedy:
+            lines.extend(f"  help: {line}" for line in self.remedy.splitlines())
+        return "\n".join(lines)
+
+
+class UsageError(FlowmetalError):
+    """What was asked for is wrong: an option, an argument, a file that is not there."""
+
+    exit_code = EXIT_USAGE
+
+
+class LanguageError(UsageError):
+    """Flow text that cannot be parsed, loaded or started."""
+
+
+class UnknownRunError(UsageError):
+    """No run of that id in this home."""
+
+
+class ConflictError(UsageError):
+    """The run id exists already with another flow, other arguments or other grants."""
+
+
+class ValueCodecError(FlowmetalError):
+    """A value that cannot cross a boundary: its type, depth, node count or size."""
+
+    exit_code = EXIT_USAGE
+
+
+class HomeError(FlowmetalError):
+    """The home directory cannot be used."""
+
+    exit_code = EXIT_HOME
+
+
+class JournalError(HomeError):
+    """Bytes in the journal are not what was written; ``place`` names the key."""
+
+
+class QuotaError(HomeError):
+    """The journal reached a limit of Flowmetal's own."""
+
+
+class StorageError(HomeError):
+    """The operating system refused to store: disk full, input/output error."""
+
+
+class RunBusyError(FlowmetalError):
+    """Another live engine drives the run."""
+
+    exit_code = EXIT_HOME
+
+
+class ReplayMismatch(FlowmetalError):
+    """The flow asked for another action than its journal holds; the run is left as it was."""
+
+    exit_code = EXIT_MISMATCH
+
+
+class InternalError(FlowmetalError):
+    """A fault of Flowmetal itself, never of a flow."""
+
+    exit_code = EXIT_INTERNAL
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a person who typed ``name`` most likely meant, or None."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """``", did you mean `x`?"`` or the empty string, to append to a message."""
+    match = nearest(name, candidates)
+    return f", did you mean `{match}`?" if match else ""
