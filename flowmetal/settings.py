@@ -1,0 +1,174 @@
+"""Limits that a run has, and durations as people write them.
+
+Every limit has a default that an ordinary flow never meets and that a hostile one cannot get around.  The
+limits of a run are part of its first event, so that a replay judges by the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
+from typing import Any, Final
+
+from flowmetal.errors import UsageError, did_you_mean
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+MAX_DURATION_SECONDS: Final = 100 * 366 * 86_400
+"""The longest sleep: a hundred years."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every limit of a run and its home, the unit last in its name.
+
+    Fuel is deterministic and therefore a result of the flow; the limits in seconds and bytes of the process
+    are faults of the worker.
+    """
+
+    fuel_ticks: int = 50_000_000
+    """Evaluation between two actions of a flow."""
+    evaluation_seconds: float = 120.0
+    """Wall time of one stretch of evaluation."""
+    cpu_seconds: float = 60.0
+    """Processor time of one stretch of evaluation: far above what the fuel allows, so that the fuel ends first."""
+    address_space_bytes: int = 512 * MIB
+    """Address space of a worker."""
+    call_depth: int = 200
+    """Frames of the language."""
+    inline_depth: int = 4
+    """Children evaluated on the thread of their parent."""
+    thread_stack_bytes: int = 1 * MIB
+    """Stack of a thread that holds a run."""
+    frame_bytes: int = 4 * MIB
+    """One message between engine and worker."""
+    value_bytes: int = 1 * MIB
+    """One value that crosses a boundary, encoded."""
+    value_nodes: int = 100_000
+    """Parts of one value."""
+    value_depth: int = 64
+    """Nesting of one value."""
+    int_digits: int = 4_096
+    """Decimal digits of one int."""
+    source_bytes: int = 512 * KIB
+    """One source file."""
+    string_literal_bytes: int = 64 * KIB
+    """One string literal in a source file."""
+    nesting: int = 200
+    """Brackets and indents of a source file."""
+    log_bytes_per_run: int = 1 * MIB
+    """What one run may print and log."""
+    log_line_bytes: int = 8 * KIB
+    """One printed line."""
+    journal_run_bytes: int = 256 * MIB
+    """Journal growth of one run."""
+    journal_bytes: int = 10 * GIB
+    """The journal of a home."""
+    outstanding_actions: int = 10_000
+    """Started and unfinished actions of one run; at this number the next one waits."""
+    hot_runs: int = 128
+    """Runs that one worker holds in memory."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int":
+                good = type(value) is int and value > 0
+            else:
+                good = type(value) in (int, float) and math.isfinite(value) and value > 0
+            if not good:
+                number = "a whole number" if field.type == "int" else "a number"
+                raise UsageError(f"the limit `{field.name}` is {number} above zero, not {value!r}")
+
+    def to_data(self) -> dict[str, int | float]:
+        """All limits by name, for the journal."""
+        return asdict(self)
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> Limits:
+        """Limits from their names; what is not named has its default.
+
+        Raises:
+            UsageError: an unknown name, or a value that is no positive number.
+        """
+        known = [field.name for field in fields(Limits)]
+        for name in data:
+            if name not in known:
+                raise UsageError(f"there is no limit `{name}`{did_you_mean(str(name), known)}")
+        return Limits(**data)
+
+
+# -- durations -----------------------------------------------------------------------------------------
+
+_UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhd])")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_LONGEST_TEXT: Final = 64
+
+
+def parse_duration(value: float | str) -> float:
+    """Seconds of ``"250ms"``, ``"30s"``, ``"1h30m"``, ``"2d"``; a number, or a string of one, is seconds.
+
+    Raises:
+        UsageError: none of these, or longer than a hundred years.
+    """
+    if isinstance(value, str):
+        seconds = _parse_text(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        # Compared before any conversion: a huge int has no float.
+        seconds = float(value) if 0 <= value <= MAX_DURATION_SECONDS else None
+    else:
+        seconds = None
+    if seconds is None:
+        shown = value if isinstance(value, str) else repr(value)
+        raise UsageError(
+            f"`{shown[:_LONGEST_TEXT]}` is not a duration",
+            remedy="write seconds as a number, or text such as 250ms, 30s, 1h30m, 2d; at most a hundred years",
+        )
+    return seconds
+
+
+def _parse_text(text: str) -> float | None:
+    text = text.strip()
+    if not text or len(text) > _LONGEST_TEXT:
+        return None
+    if _NUMBER.fullmatch(text):
+        milliseconds = Decimal(text) * 1_000
+    else:
+        milliseconds = Decimal(0)
+        position, largest = 0, math.inf
+        while position < len(text):
+            part = _PART.match(text, position)
+            if part is None or _UNITS[part[2]] >= largest:
+                return None
+            largest = _UNITS[part[2]]
+            milliseconds += Decimal(part[1]) * largest
+            position = part.end()
+    return float(milliseconds / 1_000) if milliseconds <= MAX_DURATION_SECONDS * 1_000 else None
+
+
+def format_duration(seconds: float) -> str:
+    """The duration as ``parse_duration`` reads it, rounded to milliseconds: ``1h30m``, ``1.5s``, ``250ms``.
+
+    Raises:
+        UsageError: a negative or infinite duration.
+    """
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"`{seconds}` is not a duration")
+    rest = round(seconds * 1_000)
+    if rest < 1_000:
+        return f"{rest}ms" if rest else "0s"
+    parts = []
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(rest, _UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    if rest:
+        whole, fraction = divmod(rest, 1_000)
+        parts.append(f"{whole}.{fraction:03}".rstrip("0").rstrip(".") + "s")
+    return "".join(parts)
