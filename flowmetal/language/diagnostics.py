@@ -1,0 +1,112 @@
+"""What the interpreter says of an error, as data.
+
+The binding gives one text, built of a traceback, a message, a place and a drawn excerpt:
+
+    Traceback (most recent call last):
+      * //etl.flow:4, in <module>
+          f(0)
+    error: Index `5` is out of bound
+     --> //etl.flow:2:5
+      |
+    2 | x = [1][5]
+      |     ^^^^^^
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from flowmetal.errors import LanguageError
+from flowmetal.language.hints import hint_for
+from flowmetal.language.labels import is_prelude, short_name
+
+_PLACE: Final = re.compile(r"^ *--> (?P<file>.+?):(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
+_FRAME: Final = re.compile(r"^  \* (?P<file>.+?):(?P<line>\d+), in (?P<name>.+)$", re.MULTILINE)
+_MESSAGE: Final = re.compile(r"^error: (?P<message>.*?)(?=^ *--> |\Z)", re.MULTILINE | re.DOTALL)
+_EXPECTED: Final = re.compile(r", expected one of (?P<list>.{80,})$", re.DOTALL)
+_HOST_ERROR: Final = re.compile(r"^(?:error: )?(?:\w+\.)*(?:HostError|PrimitiveError): ")
+_MAX_TRACE: Final = 4_000
+_MAX_MESSAGE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One error in flow text: ``place`` is ``file:line:column``, ``trace`` the user's frames, outermost first."""
+
+    message: str
+    place: str = ""
+    excerpt: str = ""
+    hint: str = ""
+    trace: str = ""
+
+    def to_error(self) -> LanguageError:
+        """The same as an error to raise."""
+        return LanguageError(self.message, place=self.place, excerpt=self.excerpt, remedy=self.hint)
+
+    def to_data(self) -> list[str]:
+        """The fields as plain data, for a frame."""
+        return [self.message, self.place, self.excerpt, self.hint, self.trace]
+
+    @staticmethod
+    def of_error(error: LanguageError) -> Diagnostic:
+        """The diagnostic of an error that the loader itself raised."""
+        return Diagnostic(error.message, error.place, error.excerpt, error.remedy)
+
+
+def diagnose(text: str, sources: dict[str, str], message: str = "", hint: str = "") -> Diagnostic:
+    """Data from the interpreter's text; ``message`` overrides what it says, where the host knows better.
+
+    ``sources`` are the texts of the program's modules by label: an error that surfaces inside the prelude
+    is shown at the line of the program that called it.
+    """
+    said = message or _said(text)
+    hint = hint or hint_for(said)
+    frames = [frame for frame in _FRAME.finditer(text) if not _hidden(frame["file"])]
+    trace = "\n".join(f"  {short_name(f['file'])}:{f['line']}, in {f['name']}" for f in frames)[-_MAX_TRACE:]
+    place = _PLACE.search(text)
+    if place and not _hidden(place["file"]):
+        where, line, column = place["file"], int(place["line"]), int(place["column"])
+        excerpt = text[place.end() :].strip("\n")
+        excerpt = excerpt if len(excerpt) < 2_000 else draw(sources.get(where, ""), line)
+        return Diagnostic(said, f"{short_name(where)}:{line}:{column}", excerpt, hint, trace)
+    if frames:
+        where, line = frames[-1]["file"], int(frames[-1]["line"])
+        return Diagnostic(said, f"{short_name(where)}:{line}", draw(sources.get(where, ""), line), hint, trace)
+    return Diagnostic(said, hint=hint, trace=trace)
+
+
+def _hidden(file: str) -> bool:
+    return is_prelude(file) or file.startswith("<")
+
+
+def _said(text: str) -> str:
+    found = _MESSAGE.search(text)
+    said = (found["message"] if found else text).strip()
+    said = _HOST_ERROR.sub("", said).removeprefix("Parse error: ")
+    expected = _EXPECTED.search(said)
+    if expected:
+        said = said[: expected.start()]
+    said = said.removeprefix("fail: ")
+    return said[:_MAX_MESSAGE]
+
+
+def draw(source: str, line: int) -> str:
+    """One line of a source text with its number, as the interpreter draws it; empty when there is no such line."""
+    lines = source.split("\n")
+    if not 1 <= line <= len(lines):
+        return ""
+    number = str(line)
+    gap = " " * len(number)
+    return f"{gap} |\n{number} | {lines[line - 1][:200]}\n{gap} |"
+
+
+@lru_cache(maxsize=2_048)
+def site_of(stack: str) -> str:
+    """``file:line`` of the innermost frame of a ``call_stack()`` text that is not the prelude's."""
+    for frame in reversed(_FRAME.findall(stack)):
+        if not _hidden(frame[0]):
+            return f"{short_name(frame[0])}:{frame[1]}"
+    return ""

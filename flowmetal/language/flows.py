@@ -1,0 +1,40 @@
+"""What a loaded program knows of its flows.  Plain data: the engine and the commands use it without the interpreter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flowmetal.language.arguments import Argument
+from flowmetal.language.labels import short_name
+
+
+@dataclass(frozen=True, slots=True)
+class FlowInfo:
+    """One flow: ``reference`` is what the journal calls it, unique in the program, ``//etl.flow:analyze``."""
+
+    reference: str
+    name: str
+    label: str
+    global_name: str
+    line: int
+    doc: str
+    arguments: tuple[Argument, ...]
+    declared: bool
+
+    def to_data(self) -> list[Any]:
+        """Plain data, for a frame."""
+        arguments = [argument.to_wire() for argument in self.arguments]
+        return [self.reference, self.name, self.label, self.global_name, self.line, self.doc, arguments, self.declared]
+
+    @staticmethod
+    def from_data(data: list[Any]) -> FlowInfo:
+        """The flow of plain data."""
+        reference, name, label, global_name, line, doc, arguments, declared = data
+        parsed = tuple(Argument.from_wire(argument) for argument in arguments)
+        return FlowInfo(reference, name, label, global_name, line, doc, parsed, declared)
+
+    @property
+    def place(self) -> str:
+        """``file:line`` of the call that made it."""
+        return f"{short_name(self.label)}:{self.line}"

@@ -1,0 +1,89 @@
+"""Labels: the names of modules.
+
+The main file and what it loads relatively are ``//dir/file.flow``, counted from the program's root directory; the
+prelude's files are ``pkg.flowmetal.io/v1/prelude//file.flow``.  Resolving is pure text: nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from flowmetal.errors import LanguageError
+
+PRELUDE: Final = "pkg.flowmetal.io/v1/prelude"
+PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_MAX_LABEL: Final = 200
+
+
+def resolve_load(loader: str, written: str) -> str:
+    """The label meant by ``load(written, …)`` in the module ``loader``.
+
+    Raises:
+        LanguageError: a form that is no label, with the right form where one can be guessed.
+    """
+    package, _, own_file = loader.rpartition("//")
+    if written == PRELUDE:
+        return PRELUDE_MAIN
+    if written.startswith(f"{PRELUDE}//"):
+        return f"{PRELUDE}//{_normal(written.removeprefix(f'{PRELUDE}//').split('/'), written)}"
+    if written.startswith("//"):
+        return f"{package}//{_normal(written[2:].split('/'), written)}"
+    if written.startswith(("./", "../")):
+        return f"{package}//{_normal(own_file.split('/')[:-1] + written.split('/'), written)}"
+    raise _not_a_label(written)
+
+
+def _normal(segments: list[str], written: str) -> str:
+    done: list[str] = []
+    for segment in segments:
+        if segment == ".":
+            continue
+        if segment == "..":
+            if not done:
+                raise LanguageError(
+                    f'load("{written}") leaves the program\'s root',
+                    remedy="the root is the nearest folder upward with a flowmetal.toml, else the folder of the file that is run",
+                )
+            done.pop()
+        elif _SEGMENT.fullmatch(segment):
+            done.append(segment)
+        else:
+            raise LanguageError(f'load("{written}") has a part that is not allowed: {segment!r}')
+    label = "/".join(done)
+    if not label.endswith(".flow"):
+        raise LanguageError(f'load("{written}") does not name a .flow file')
+    if len(label) > _MAX_LABEL:
+        raise LanguageError(f"a label is longer than {_MAX_LABEL} characters")
+    return label
+
+
+def _not_a_label(written: str) -> LanguageError:
+    bare = written.lstrip(":/")
+    if written.startswith("pkg.flowmetal.io/"):
+        return LanguageError(
+            f'load("{written}"): no such package is carried with Flowmetal', remedy=f'did you mean "{PRELUDE}"?'
+        )
+    if written.endswith(".flow") and "/" not in bare.split(".flow")[0] or written.startswith(":"):
+        return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{bare}"')
+    if written.endswith(".flow"):
+        return LanguageError(
+            f'load("{written}") is not a label',
+            remedy=f'write "./{bare}", from this file\'s folder, or "//{bare}", from the program\'s root',
+        )
+    return LanguageError(
+        f'load("{written}") is not a label',
+        remedy='write "./file.flow" or "//folder/file.flow"; packages by URL come in a later version',
+    )
+
+
+def is_prelude(label: str) -> bool:
+    """Whether a module belongs to the prelude."""
+    return label.startswith(f"{PRELUDE}//")
+
+
+def short_name(label: str) -> str:
+    """How a label is shown to a person: without the leading slashes of the program's own files."""
+    return label.removeprefix("//")
