@@ -119,7 +119,7 @@ def parse_duration(value: float | str) -> float:
     """
     if isinstance(value, str):
         seconds = _parse_text(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif type(value) in (int, float):  # and no bool, which is an int to Python
         # Compared before any conversion: a huge int has no float.
         seconds = float(value) if 0 <= value <= MAX_DURATION_SECONDS else None
     else:

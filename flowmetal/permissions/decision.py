@@ -18,6 +18,8 @@ from flowmetal.permissions.paths import FOLD_NAMES, contains, parts
 ALWAYS_DENIED: Final = ("/proc", "/sys", "/dev")
 """Directories no grant opens."""
 
+_DOING: Final = {"read": "reading", "write": "writing"}
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
@@ -76,14 +78,14 @@ def decide(
     """
     for directory in ALWAYS_DENIED:
         if contains(directory, want.resource, fold=fold):
-            return Denied(want, f"{_asks(want)}, and no grant opens {directory}", "")
+            return Denied(want, f"{_doing(want)} is never allowed: no grant opens {directory}", "")
     for directory in protected:
         if contains(directory, want.resource, fold=fold):
-            return Denied(want, f"{_asks(want)}, and {directory} belongs to Flowmetal itself: no grant opens it", "")
+            return Denied(want, f"{_doing(want)} is never allowed: {directory} is Flowmetal's own", "")
     denied = [grant for grant in grants.deny if grant.effect == want.effect]
     for grant in denied:
         if contains(grant.resource, want.resource, fold=fold) or contains(grant.named, want.resource, fold=fold):
-            return Denied(want, f"{_asks(want)}, and `--deny {grant}` wins over every `--allow`", "")
+            return Denied(want, f"{_doing(want)} is denied: `--deny {grant}` wins over every `--allow`", "")
     matches = [
         (len(parts(named, fold=False)), grant, named)
         for grant in grants.allow
@@ -93,10 +95,14 @@ def decide(
     ]
     if not matches:
         option = _option(want)
-        return Denied(want, f"{_asks(want)}, which is not granted: add {option}", option)
+        return Denied(want, f"{_doing(want)} is not granted: add {option}", option)
     # The widest grant: one more grant must never take away what a link was allowed before.
     _, grant, named = min(matches)
-    fences = (*ALWAYS_DENIED, *protected, *(path for deny in denied for path in dict.fromkeys((deny.resource, deny.named))))
+    fences = (
+        *ALWAYS_DENIED,
+        *protected,
+        *(path for deny in denied for path in dict.fromkeys((deny.resource, deny.named))),
+    )
     return Allowed(want, grant, named, fences)
 
 
@@ -117,8 +123,8 @@ def decide_all(
     return tuple(allowed)
 
 
-def _asks(want: Want) -> str:
-    return f"{want.action_name}: needs to {want.effect} {want.resource}"
+def _doing(want: Want) -> str:
+    return f"{want.action_name}: {_DOING[want.effect]} {want.resource}"
 
 
 def _option(want: Want) -> str:

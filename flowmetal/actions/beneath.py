@@ -1,0 +1,331 @@
+"""Opening what was granted and nothing else, whatever links are in the way and whoever changes them meanwhile.
+
+A decision is about the text of a path.  Between the decision and the opening, and between two openings, any part of
+that path can be replaced by a link that leads elsewhere.  So no path is ever handed to the operating system whole:
+starting at ``/``, each name is opened in the directory opened before, and a link is never followed by the kernel
+(``O_NOFOLLOW``).  A link below the granted directory is read, and if its target lies in the same grant the walk starts
+again with that target; a link that leads out ends it.  The granted directory itself was free of links when it was
+granted, so a link *in its own path* is somebody's later work and ends the walk too.
+
+The result is a ``Place``: an open directory and one name in it, on which every further step works.  A directory that
+is moved afterwards stays the directory that was checked.
+
+Fences (denied and protected directories, ``/proc``, ``/sys``, ``/dev``) are recognised by device and inode of each
+directory walked, and by path, so that a second mount or another spelling does not get around them.  What no check of
+a path can see is a *hard* link: it is the file itself under one more name.  Who could make one could read the file
+already; a fence around a single file still recognises it, and ``write`` replaces the name and leaves the file alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import stat
+from types import TracebackType
+from typing import Final
+
+from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure, os_failure, plain
+from flowmetal.permissions.decision import Allowed, Want
+from flowmetal.permissions.paths import absolute, below, contains, parts
+
+MAX_LINKS: Final = 40
+"""Links followed on the way to one file, as many as Linux follows."""
+
+# O_PATH needs no right to list the directory, only to pass through it; macOS has no equal in Python.
+_OPEN_DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+_OPEN_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_KINDS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def want_path(effect: str, args: Arguments, context: EffectContext, *, is_directory: bool = False) -> list[Want]:
+    """The want of an effect on the file (or directory) that its argument ``path`` names.
+
+    Raises:
+        EffectFailure: a path that cannot name one.
+    """
+    path: str = args["path"]
+    problem = ""
+    if not path:
+        problem = "the path is empty"
+    elif "\0" in path:
+        problem = "the path holds a NUL character"
+    elif path.endswith("/") and not is_directory:
+        problem = f"`{plain(path)}` ends with a slash, so it names a directory, and a file is needed"
+    if problem:
+        raise EffectFailure(f"{context.action_name}: {problem}", kind="error")
+    return [Want(effect, absolute(path, context.base_dir), context.action_name, is_directory)]
+
+
+class Place:
+    """A name in an open directory, reached without leaving the grant.  A context manager that closes the directory.
+
+    Attributes:
+        fd: the directory; good for ``dir_fd=`` only.
+        name: in that directory and no link when it was looked at; ``.`` for the directory itself.
+        path: where that is, absolute.
+    """
+
+    __slots__ = ("_fences", "_shown", "_verb", "fd", "name", "path")
+
+    def __init__(
+        self, fd: int, name: str, path: str, fences: dict[tuple[int, int], str], verb: str, shown: str
+    ) -> None:
+        self.fd = fd
+        self.name = name
+        self.path = path
+        self._fences = fences
+        self._verb = verb
+        self._shown = shown
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def look(self) -> os.stat_result | None:
+        """What is there, a link itself and not its target; None when there is nothing.
+
+        Raises:
+            EffectFailure: it is behind a fence.
+            OSError: of the operating system.
+        """
+        try:
+            found = os.stat(self.name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        self._check_fence(found)
+        return found
+
+    def open_regular(self, flags: int, mode: int = 0o644) -> tuple[int, os.stat_result]:
+        """Open a regular file and nothing else, never waiting for the other end of a pipe.
+
+        Raises:
+            EffectFailure: it is a directory, pipe, socket or device, or behind a fence.
+            OSError: of the operating system.
+        """
+        found = self.look()
+        if found is not None:
+            self._check_regular(found)  # before opening: to open some devices is to use them
+        fd = os.open(self.name, flags | _OPEN_FILE, mode, dir_fd=self.fd)
+        try:
+            opened = os.fstat(fd)
+            self._check_fence(opened)
+            self._check_regular(opened)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, opened
+
+    def open_directory(self) -> int:
+        """Open the directory of that name, to be listed or synced.
+
+        Raises:
+            EffectFailure: it is behind a fence.
+            OSError: of the operating system, also when it is no directory.
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(self.name, flags, dir_fd=self.fd)
+        try:
+            self._check_fence(os.fstat(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _check_fence(self, found: os.stat_result) -> None:
+        fence = self._fences.get((found.st_dev, found.st_ino))
+        if fence is not None:
+            raise _fenced(self._verb, self._shown, fence)
+
+    def _check_regular(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
+            if stat.S_ISLNK(found.st_mode):
+                kind = "a symlink since a moment ago"
+            raise EffectFailure(
+                f"cannot {self._verb} `{plain(self._shown)}`: it is {kind}; only regular files are read and written",
+                details={"path": plain(self._shown)},
+            )
+
+
+def reach(allowed: Allowed, verb: str, shown: str) -> Place:
+    """Walk to what was allowed.
+
+    Args:
+        allowed: the decision.
+        verb: for errors: what cannot be done, ``read`` or ``append to``.
+        shown: for errors: the path as the flow gave it.
+
+    Raises:
+        EffectFailure: of kind ``denied`` when a link leads out of the grant or behind a fence; of kind ``effect``
+            when the way does not exist.
+    """
+    walk = _Walk(allowed, verb, shown)
+    try:
+        return walk.run()
+    except OSError as error:
+        walk.close()
+        raise walk.failure(error) from None
+    except BaseException:
+        walk.close()
+        raise
+
+
+class _Walk:
+    """One walk: ``done`` is the real path of the open directory ``fd``, ``pending`` the names still to go.
+
+    ``at`` is the directory last tried and ``link`` the last link met, both for what errors say.
+    """
+
+    def __init__(self, allowed: Allowed, verb: str, shown: str) -> None:
+        self.allowed = allowed
+        self.verb = verb
+        self.shown = shown
+        self.root = list(parts(allowed.grant.resource, fold=False))
+        self.pending = [*self.root, *below(allowed.named, allowed.want.resource)]
+        self.done: list[str] = []
+        self.at = ""
+        self.links = 0
+        self.link = ""
+        self.fences = _identities(allowed.fences)
+        self.fd = -1
+
+    def run(self) -> Place:
+        self._start()
+        name = "."
+        while self.pending:
+            name = self.pending.pop(0)
+            if name == "..":
+                self._up()
+                name = "."
+            elif self.pending:
+                self._down(name)
+                name = "."
+            elif self._is_link(name):
+                self._follow(name)
+                name = "."
+        path = _join(self.done if name == "." else [*self.done, name])
+        for fence in self.allowed.fences:
+            if contains(fence, path):
+                raise _fenced(self.verb, self.shown, fence)
+        return Place(self.fd, name, path, self.fences, self.verb, self.shown)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def failure(self, error: OSError) -> EffectFailure:
+        """The failure of a walk that the operating system ended."""
+        reason = ""
+        if self.pending and error.errno in (errno.ENOENT, errno.ENOTDIR):
+            missing = error.errno == errno.ENOENT
+            where = plain(_join([*self.done, self.at]))
+            reason = f"the directory {where} does not exist" if missing else f"{where} is not a directory"
+        return os_failure(self.verb, self.shown, error, reason)
+
+    def _start(self) -> None:
+        self.close()
+        self.done = []
+        self.fd = os.open("/", _OPEN_DIRECTORY)
+
+    def _down(self, name: str) -> None:
+        self.at = name
+        try:
+            fd = os.open(name, _OPEN_DIRECTORY, dir_fd=self.fd)
+        except OSError as error:
+            # Linux says ENOTDIR and macOS ELOOP of a link that was to be opened as a directory.
+            if error.errno in (errno.ENOTDIR, errno.ELOOP) and self._is_link(name):
+                self._follow(name)
+                return
+            raise
+        os.close(self.fd)
+        self.fd = fd
+        self.done.append(name)
+        found = os.fstat(fd)
+        fence = self.fences.get((found.st_dev, found.st_ino))
+        if fence is not None:
+            raise _fenced(self.verb, self.shown, fence)
+
+    def _up(self) -> None:
+        """``..`` in a link's target, after names: walk again to the directory above."""
+        self.pending = [*self.done[:-1], *self.pending]
+        if len(self.done) <= len(self.root):
+            raise self._leaves()
+        self._start()
+
+    def _is_link(self, name: str) -> bool:
+        try:
+            return stat.S_ISLNK(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _follow(self, name: str) -> None:
+        target = os.readlink(name, dir_fd=self.fd)
+        where = [*self.done, name]
+        self.link = f"{plain(_join(where))} is a symlink to {plain(target)}"
+        if len(where) <= len(self.root):
+            raise EffectFailure(
+                f"cannot {self.verb} `{plain(self.shown)}`: {self.link}, which it was not when "
+                f"{self.allowed.grant} was granted",
+                kind="denied",
+                details={"path": plain(self.shown)},
+            )
+        self.links += 1
+        if self.links > MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        onward = [part for part in target.split("/") if part not in ("", ".")]
+        base = [] if target.startswith("/") else self.done.copy()
+        while onward and onward[0] == "..":  # the directories walked are real ones: going up from them is exact
+            del onward[0], base[-1:]
+        full = [*base, *onward]
+        for named in dict.fromkeys((self.allowed.grant.resource, self.allowed.grant.named)):
+            if contains(named, _join(full)):
+                self.pending = [*self.root, *full[len(parts(named, fold=False)) :], *self.pending]
+                self._start()
+                return
+        raise self._leaves()
+
+    def _leaves(self) -> EffectFailure:
+        grant = self.allowed.grant
+        return EffectFailure(
+            f"cannot {self.verb} `{plain(self.shown)}`: {self.link}, which leads out of the grant {grant}; "
+            "name the file by its own path, under a grant of its own",
+            kind="denied",
+            details={"path": plain(self.shown)},
+        )
+
+
+def _identities(fences: tuple[str, ...]) -> dict[tuple[int, int], str]:
+    """Device and inode of each fence that exists."""
+    identities = {}
+    for fence in fences:
+        try:
+            found = os.stat(fence)
+        except OSError:
+            continue  # what is not there, or not ours to see, still counts by its path
+        identities[found.st_dev, found.st_ino] = fence
+    return identities
+
+
+def _fenced(verb: str, shown: str, fence: str) -> EffectFailure:
+    return EffectFailure(
+        f"cannot {verb} `{plain(shown)}`: it lies in {plain(fence)}, which is denied",
+        kind="denied",
+        details={"path": plain(shown)},
+    )
+
+
+def _join(names: list[str]) -> str:
+    return posixpath.join("/", *names)

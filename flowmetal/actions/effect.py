@@ -1,0 +1,174 @@
+"""What an effect is, and how the arguments of a call become its parameters."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from flowmetal.errors import did_you_mean
+from flowmetal.permissions.decision import Allowed, Want
+from flowmetal.values import Failure, Wire, from_python
+
+Arguments: TypeAlias = Mapping[str, Wire]
+"""The arguments of one call by parameter name, complete and checked: what ``Effect.bind`` gives."""
+
+REQUIRED: Final[Any] = object()
+"""The default of a parameter that must be given."""
+
+
+class EffectFailure(Exception):
+    """An effect, or the binding of its arguments, ended in Err: a result of the flow, not a fault of ours.
+
+    Args:
+        message: what happened and, where there is one, the way out.
+        kind: ``effect`` (the world refused), ``limit``, ``denied`` or ``error`` (the call itself is wrong).
+        details: more about it, JSON-like.
+    """
+
+    def __init__(self, message: str, *, kind: str = "effect", details: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.details: Wire = from_python(dict(details or {}))
+
+    def to_failure(self, flow: str = "", source: str = "") -> Failure:
+        """The failure that the flow gets; ``flow`` and ``source`` say who asked."""
+        return Failure(self.kind, self.message, self.details, flow, source)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectContext:
+    """What an effect may know of the action it is performed for.
+
+    ``idempotency_key`` is the same on every attempt; relative paths are against ``base_dir`` (absolute).
+    """
+
+    idempotency_key: str
+    base_dir: str
+    action_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument that an effect takes; ``type`` is a name in ``TYPES``."""
+
+    name: str
+    type: str
+    doc: str
+    default: Wire = REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether a call must give it."""
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing a flow can do to the world.
+
+    ``mode`` is ``inline`` for what is over in microseconds and may hold the engine's thread, else ``thread``.
+    ``want`` says what a call is about to do and must not touch the world; ``perform`` is given one ``Allowed`` for each
+    of those wants, in their order.  Both raise ``EffectFailure``.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    mode: Literal["inline", "thread"]
+    want: Callable[[Arguments, EffectContext], list[Want]]
+    perform: Callable[[tuple[Allowed, ...], Arguments, EffectContext], Wire]
+
+    def signature(self) -> str:
+        """The call as documentation shows it: ``write(path: str, text: str)``."""
+        shown = [
+            f"{parameter.name}: {parameter.type}" + ("" if parameter.required else f" = {parameter.default!r}")
+            for parameter in self.parameters
+        ]
+        return f"{self.name}({', '.join(shown)})"
+
+    def bind(self, args: Sequence[Wire] = (), kwargs: Mapping[str, Wire] | None = None) -> dict[str, Wire]:
+        """The arguments of a call by name, every parameter in it.
+
+        Raises:
+            EffectFailure: of kind ``error``, saying which argument is wrong and how the effect is called.
+        """
+        names = [parameter.name for parameter in self.parameters]
+        if len(args) > len(names):
+            raise self._wrong(f"takes {len(names)} argument{'' if len(names) == 1 else 's'}, and {len(args)} are given")
+        given = dict(zip(names, args, strict=False))
+        for name, value in (kwargs or {}).items():
+            if name not in names:
+                raise self._wrong(f"has no argument `{name}`{did_you_mean(name, names)}")
+            if name in given:
+                raise self._wrong(f"is given `{name}` twice")
+            given[name] = value
+        for parameter in self.parameters:
+            if parameter.name not in given:
+                if parameter.required:
+                    raise self._wrong(f"is called without `{parameter.name}`")
+                given[parameter.name] = parameter.default
+            elif not TYPES[parameter.type](given[parameter.name]):
+                actual = type_name(given[parameter.name])
+                raise self._wrong(f"takes a {parameter.type} as `{parameter.name}`, not a value of type {actual}")
+        return {name: given[name] for name in names}
+
+    def _wrong(self, problem: str) -> EffectFailure:
+        return EffectFailure(f"{self.name} {problem}; it is called as {self.signature()}", kind="error")
+
+
+# -- types of parameters -------------------------------------------------------------------------------
+
+
+def type_name(wire: Wire) -> str:
+    """The language's name for the type of a wire value."""
+    if wire is None:
+        return "NoneType"
+    if isinstance(wire, dict):
+        (tag,) = wire
+        return str(tag)
+    return type(wire).__name__
+
+
+TYPES: Final[Mapping[str, Callable[[Wire], bool]]] = {
+    "any": lambda wire: True,
+    "bool": lambda wire: isinstance(wire, bool),
+    "dict": lambda wire: type_name(wire) == "dict",
+    "float": lambda wire: type_name(wire) in ("float", "int"),
+    "int": lambda wire: type_name(wire) == "int",
+    "list": lambda wire: isinstance(wire, list),
+    "str": lambda wire: isinstance(wire, str),
+}
+"""The types a parameter may declare."""
+
+
+# -- what errors say -----------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """``text`` fit for a message: control characters escaped, bytes that are no UTF-8 as ``\\xNN``."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def os_failure(verb: str, path: str, error: OSError, reason: str = "") -> EffectFailure:
+    """The failure for an error of the operating system.
+
+    Args:
+        verb: what could not be done: ``read``, ``append to``.
+        path: as the flow gave it.
+        error: its number goes into the details.
+        reason: replaces the operating system's own words.
+    """
+    code = errno_name(error)
+    words = reason or (os.strerror(error.errno) if error.errno else str(error))
+    words = words[:1].lower() + words[1:] if words[1:2].islower() else words
+    return EffectFailure(f"cannot {verb} `{plain(path)}`: {words}", details={"path": plain(path), "errno": code})
+
+
+def errno_name(error: OSError) -> str:
+    """``ENOENT`` and the like; empty for an error without a number."""
+    return errno.errorcode.get(error.errno or 0, "")
