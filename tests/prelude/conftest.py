@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,18 @@ class Helpers:
 
     def expression(self, text: str) -> Any:
         """The value of a Starlark expression over the public helpers."""
-        return evaluate("expression.flow", f"{_CALLERS}\ndef value():\n    return {text}\n", {"wire": from_python}).call(
-            "value"
-        )
+        source = f"{_CALLERS}\ndef value():\n    return {text}\n"
+        return evaluate("expression.flow", source, {"wire": from_python}).call("value")
+
+    def documented(self) -> dict[str, str]:
+        """The Starlark text of each public function, by the name of the function in its file."""
+        texts: dict[str, str] = {}
+        for name in ("data", "text", "numbers", "time"):
+            for block in re.split(r"^(?= *def )", (PRELUDE / f"{name}.flow").read_text(encoding="utf-8"), flags=re.M)[
+                1:
+            ]:
+                texts[f"{name}.{block.split('(')[0].split()[1]}"] = block
+        return texts
 
     def fails(self, name: str, *args: object, **kwargs: object) -> str:
         """The message of the error that a call must end in."""
