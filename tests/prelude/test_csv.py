@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import starlark
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,12 +100,13 @@ def test_agrees_with_python(helpers: Any, table: list[list[str]]) -> None:
 
 @given(st.text(st.sampled_from(list('a,"\n\r')), max_size=30))
 def test_any_text_is_parsed_or_refused_with_a_line(helpers: Any, text: str) -> None:
+    refusal, rows = "", []
     try:
         rows = helpers("csv.parse", text, header=False)
-    except Exception as error:
-        assert "csv.parse: line " in str(error)
-    else:
-        assert not rows or helpers("csv.parse", helpers("csv.format", rows), header=False) == rows
+    except starlark.StarlarkError as error:
+        refusal = str(error)
+    assert "csv.parse: line " in refusal or not refusal
+    assert helpers("csv.parse", helpers("csv.format", rows), header=False) == rows
 
 
 @pytest.mark.parametrize(

@@ -122,12 +122,12 @@ def test_damaged_text_gets_our_own_words(helpers: Any, value: Any, data: st.Data
     text = json.dumps(value, ensure_ascii=data.draw(st.booleans()))
     at = data.draw(st.integers(0, len(text)))
     text = text[:at] + data.draw(st.sampled_from([*'[]{},:"\\ 0-.eEtfnuN\n\x00', ""])) + text[at + 1 :]
+    refusal = ""
     try:
         json_decode(text)
     except PrimitiveError as error:
-        assert "line " in str(error)
-    else:
-        assert _first_fault(text) is None
+        refusal = str(error)
+    assert ("line " in refusal) == (refusal != "") == (_first_fault(text) is not None)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_encode_indents_without_passing_its_limit() -> None:
         wire = [wire]
     with pytest.raises(PrimitiveError, match="over 1,048,576 bytes"):
         json_encode(wire, 8, False)
-    for indent in (-1, 9, True, 1.0):
+    for indent in (-1, 9):
         with pytest.raises(PrimitiveError, match="indent is a number"):
-            json_encode([], indent, False)  # type: ignore[arg-type]
+            json_encode([], indent, False)
 
 
 def test_encode_depth() -> None:

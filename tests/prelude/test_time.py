@@ -94,6 +94,8 @@ def test_duration_and_seconds_are_inverse(helpers: Any, microseconds: int) -> No
         ("-10m", -600, "-10m"),
         ("-1d1ms", -86400.001, "-1d1ms"),
         ("0s", 0, "0s"),
+        ("30", 30, "30s"),
+        ("-1.5", -1.5, "-1s500ms"),
         ("0.5ms", 0.0005, "0.5ms"),
         ("0.0000005s", 0, "0s"),
         (0, 0, "0s"),
@@ -110,14 +112,13 @@ def test_durations(helpers: Any, duration: Any, seconds: Any, text: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-", "30", "s", "1m1h", "1s1s", "1 h", "+1s", "1.s", ".5s", "1e3s", "1w", "1S", "٣s", "1_0s", "--1s"]
+    "text", ["", "-", "30 ", "s", "1m1h", "1s1s", "1 h", "+1s", "1.s", ".5s", "1e3s", "1w", "1S", "٣s", "1_0s", "--1s"]
 )
 def test_what_is_no_duration(helpers: Any, text: str) -> None:
     assert "is not a duration; write a number of seconds" in helpers.fails("seconds", text)
 
 
-def test_durations_have_a_limit_and_a_hint(helpers: Any) -> None:
-    assert helpers.fails("seconds", "30").endswith('write "30s" for seconds')
+def test_durations_have_a_limit(helpers: Any) -> None:
     assert "is not a duration" in helpers.fails("seconds", "9" * 10**6 + "s")
     for hostile in ("3652501d", 10**400, 1e300, "9" * 90 + "d"):
         assert "over 3,652,500 days, the limit" in helpers.fails("seconds", hostile)

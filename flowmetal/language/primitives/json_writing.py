@@ -24,7 +24,7 @@ def json_encode(wire: Wire, indent: int | None, sort_keys: bool) -> str:
     Raises:
         PrimitiveError: what JSON cannot say, with the path to it; a bad ``indent``; a text over ``MAX_BYTES``.
     """
-    if indent is not None and not (type(indent) is int and 0 <= indent <= 8):
+    if indent is not None and not 0 <= indent <= 8:
         raise PrimitiveError("json.encode: indent is a number of spaces from 0 to 8, or None for one line")
     encoder = json.JSONEncoder(
         ensure_ascii=False,

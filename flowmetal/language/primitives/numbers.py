@@ -38,7 +38,7 @@ def format_number(x: float | None, decimals: int, thousands: str) -> str:
         PrimitiveError: a number that is not finite or too large, decimals out of 0 to 100, a separator not offered.
     """
     number = exact_decimal("format_number", x)
-    if type(decimals) is not int or not 0 <= decimals <= MAX_DECIMALS:
+    if not 0 <= decimals <= MAX_DECIMALS:
         raise PrimitiveError(f"format_number: decimals is an int from 0 to {MAX_DECIMALS}")
     if thousands not in ("", ",", "_", " ", "'", "\u00a0", "\u202f"):
         raise PrimitiveError(f"format_number: thousands is one of , _ ' or a space, not {show(thousands)}")
@@ -47,14 +47,14 @@ def format_number(x: float | None, decimals: int, thousands: str) -> str:
     return text.replace(",", thousands) if thousands else text
 
 
-def round_number(x: float | None, digits: int | None) -> float:
+def round_number(x: int | float | None, digits: int | None) -> int | float:
     """``x`` rounded as by ``format_number``: to an int without ``digits``, else to a number of the same type.
 
     Raises:
         PrimitiveError: a number that is not finite or too large, digits out of -400 to 400.
     """
     number = exact_decimal("round", x)
-    if digits is not None and (type(digits) is not int or abs(digits) > MAX_ROUND_DIGITS):
+    if digits is not None and abs(digits) > MAX_ROUND_DIGITS:
         raise PrimitiveError(f"round: digits is an int from -{MAX_ROUND_DIGITS} to {MAX_ROUND_DIGITS}")
     if isinstance(x, int) and (digits is None or digits >= 0):
         return x
@@ -67,12 +67,10 @@ def round_number(x: float | None, digits: int | None) -> float:
     return result
 
 
-def exact_decimal(name: str, x: float | None) -> Decimal:
+def exact_decimal(name: str, x: int | float | None) -> Decimal:
     """The number whose decimal text is that of ``x``; ``name`` is the helper to blame."""
     if x is None:
         raise PrimitiveError(f"{name}: the number is NaN or infinite; test for that first")
-    if isinstance(x, float):
-        return Decimal(repr(x))
-    if not -_INT_BOUND < x < _INT_BOUND:
+    if isinstance(x, int) and not -_INT_BOUND < x < _INT_BOUND:
         raise PrimitiveError(f"{name}: the number has more than {MAX_INT_DIGITS:,} digits, the limit")
-    return Decimal(x)
+    return Decimal(x if isinstance(x, int) else repr(x))

@@ -23,6 +23,8 @@ _TIMESTAMP = re.compile(
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _DURATION = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_LONGEST_DURATION: Final = 100
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNITS: Final = {"d": 86_400 * _SECOND, "h": 3_600 * _SECOND, "m": 60 * _SECOND, "s": _SECOND, "ms": 1_000}
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -154,8 +156,6 @@ def duration_microseconds(duration: float | str | None) -> int:
         exact = _duration_text_microseconds(duration)
     elif duration is None or isinstance(duration, bool):
         raise PrimitiveError('a duration is a finite number of seconds or text such as "30s"')
-    elif isinstance(duration, float):
-        exact = EXACT.multiply(Decimal(repr(duration)), Decimal(_SECOND))
     else:
         exact = EXACT.multiply(exact_decimal("duration", duration), Decimal(_SECOND))
     if abs(exact) > MAX_DURATION_DAYS * _UNITS["d"]:
@@ -164,13 +164,13 @@ def duration_microseconds(duration: float | str | None) -> int:
 
 
 def _duration_text_microseconds(text: str) -> Decimal:
-    parts = _DURATION_PART.findall(text) if len(text) <= 100 and _DURATION.fullmatch(text) else []
+    body = f"{text}s" if len(text) <= _LONGEST_DURATION and _NUMBER.fullmatch(text) else text
+    parts = _DURATION_PART.findall(body) if len(text) <= _LONGEST_DURATION and _DURATION.fullmatch(body) else []
     order = [list(_UNITS).index(unit) for _, unit in parts]
     if not parts or any(b <= a for a, b in pairwise(order)):
-        hint = f'; write "{text}s" for seconds' if re.fullmatch(r"[0-9]{1,20}", text) else ""
         raise PrimitiveError(
             f"{show(text)} is not a duration; write a number of seconds, or text such as "
-            f'"250ms", "30s", "1h30m", "2d" (units d h m s ms, largest first){hint}'
+            '"250ms", "30s", "1h30m", "2d" (units d h m s ms, largest first)'
         )
     total = Decimal(0)
     for amount, unit in parts:
