@@ -165,3 +165,11 @@ def test_the_real_file_agrees_with_python(helpers: Any) -> None:
     assert helpers("csv.parse", text) == expected
     assert helpers("csv.parse", text.replace("sun", '"sun"')) == expected
     assert helpers("csv.format", expected) == text.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "text", ['"a",' * 250_000, '"",\n' * 250_000, '""' * 500_000, "," * 1_000_000, "\n" * 1_000_000]
+)
+@pytest.mark.timeout(20)
+def test_large_text_is_parsed_in_linear_time(helpers: Any, text: str) -> None:
+    assert helpers("csv.parse", text, header=False) is not None

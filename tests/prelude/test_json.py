@@ -156,6 +156,7 @@ def test_encode_of_wire_data(wire: Any, text: str) -> None:
         ({"flow": ["f", {"dict": []}]}, "is a Flow; write its name"),
         ({"effect": ["read", {"dict": []}]}, "is an effect"),
         ({"task": [1, "t"]}, "is a Task; wait for it first"),
+        ([{"int": "9" * 5_000}], "`$[0]` is an int of 5,000 digits; the limit is 4,096"),
         ("x" * (MAX_BYTES + 1), "the result is over 1,048,576 bytes"),
     ],
 )
@@ -189,3 +190,23 @@ def test_encode_depth() -> None:
 def test_python_values_that_are_no_json_cross_to_nothing_silently() -> None:
     with pytest.raises(PrimitiveError, match="nan"):
         json_encode(from_python([math.nan]), None, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"' + "a" * 1_000_000 + "\x01",
+        '"' + "\\n" * 500_000 + "\\x",
+        '"' + "\\" * 1_000_000,
+        '"\\"' * 300_000,
+        "[" + '"",' * 300_000,
+        "{}" * 500_000,
+        " " * 1_000_000,
+        "[" + '"\\ud800",' * 100_000 + "1]",
+    ],
+    ids=lambda text: text[:12],
+)
+@pytest.mark.timeout(20)
+def test_large_hostile_text_is_refused_in_linear_time(text: str) -> None:
+    with pytest.raises(PrimitiveError, match=r"json\.decode: line 1 column"):
+        json_decode(text)

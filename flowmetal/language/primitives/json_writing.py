@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flowmetal.language.primitives.shared import PrimitiveError, bounded
-from flowmetal.values import MAX_BYTES, MAX_DEPTH, Wire
+from flowmetal.values import MAX_BYTES, MAX_DEPTH, MAX_INT_DIGITS, Wire
+
+_Path: TypeAlias = "tuple[_Path, int | str] | None"
+"""Where a value stands, for an error: the way to what holds it, and its index or key there."""
 
 _NO_JSON: Final = {
     "result": "a Result; unwrap it, or write what you want of it (r.value, r.error.message)",
@@ -32,7 +35,7 @@ def json_encode(wire: Wire, indent: int | None, sort_keys: bool) -> str:
         indent=indent,
         separators=(",", ":") if indent is None else (",", ": "),
     )
-    data = _json_data(wire, ("$",))
+    data = _json_data(wire, None, 0)
     if indent is None:
         return bounded("json.encode", encoder.encode(data))
     parts, length = [], 0
@@ -44,34 +47,44 @@ def json_encode(wire: Wire, indent: int | None, sort_keys: bool) -> str:
     return bounded("json.encode", "".join(parts))
 
 
-def _json_data(wire: Wire, path: tuple[str, ...]) -> Any:
-    if len(path) > MAX_DEPTH + 1:
+def _json_data(wire: Wire, path: _Path, depth: int) -> Any:
+    if depth > MAX_DEPTH:
         raise PrimitiveError(f"json.encode: the value is nested deeper than {MAX_DEPTH}, the limit")
     if isinstance(wire, list):
-        return [_json_data(item, (*path, f"[{index}]")) for index, item in enumerate(wire)]
+        return [_json_data(item, (path, index), depth + 1) for index, item in enumerate(wire)]
     if not isinstance(wire, dict):
         return wire
     ((tag, payload),) = wire.items()
     if tag == "int":
-        return int(payload)
+        return _json_int(payload, path)
     if tag == "tuple":
-        return [_json_data(item, (*path, f"[{index}]")) for index, item in enumerate(payload)]
+        return [_json_data(item, (path, index), depth + 1) for index, item in enumerate(payload)]
     if tag in ("dict", "struct"):
-        return dict(_json_members(payload, path))
+        return dict(_json_members(payload, path, depth + 1))
     if tag == "float":
         raise _json_refusal(path, f"is {payload}, which JSON cannot say; write None or a string instead")
     raise _json_refusal(path, f"is {_NO_JSON.get(tag, 'no JSON value')}")
 
 
-def _json_members(payload: list[Wire], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _json_int(digits: str, path: _Path) -> int:
+    if len(digits) > MAX_INT_DIGITS + digits.startswith("-"):
+        raise _json_refusal(path, f"is an int of {len(digits):,} digits; the limit is {MAX_INT_DIGITS:,}")
+    return int(digits)
+
+
+def _json_members(payload: list[Wire], path: _Path, depth: int) -> Iterator[tuple[str, Any]]:
     for key, item in zip(payload[::2], payload[1::2], strict=True):
         if not isinstance(key, str):
             raise _json_refusal(path, f"has the key {_key_text(key)}; keys of JSON are strings, write str(key)")
-        yield key, _json_data(item, (*path, f".{key}"))
+        yield key, _json_data(item, (path, key), depth)
 
 
-def _json_refusal(path: tuple[str, ...], problem: str) -> PrimitiveError:
-    where = "".join(path)
+def _json_refusal(path: _Path, problem: str) -> PrimitiveError:
+    where = ""
+    while path is not None:
+        path, step = path
+        where = (f"[{step}]" if isinstance(step, int) else f".{step}") + where
+    where = f"${where}"
     place = "the value" if where == "$" else f"`{where if len(where) <= 80 else where[:79] + '…'}`"
     return PrimitiveError(f"json.encode: {place} {problem}")
 
