@@ -1,0 +1,88 @@
+"""The home directory itself: made private, refused where LMDB cannot be safe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from flowmetal.errors import HomeError
+
+# Locks and memory maps of these are not shared between machines; two engines would destroy the journal.
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "fuse.sshfs"}
+)
+
+
+def prepare_directory(path: Path) -> None:
+    """Make ``path`` with mode 0700 (parents too); an existing directory keeps its mode.
+
+    Raises:
+        HomeError: it cannot be made or written, or lies on a network file system.
+    """
+    try:
+        _make_private(path)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied", str(path))
+    except OSError as error:
+        raise HomeError(
+            f"the home cannot be used: {error.strerror or error}",
+            place=str(path),
+            remedy="choose a directory you may write to, with FLOWMETAL_HOME or --home",
+        ) from None
+    refuse_network_file_system(path, _mounts())
+
+
+def refuse_network_file_system(path: Path, mounts: str) -> None:
+    """Raise when ``path`` lies on a network file system.
+
+    Args:
+        path: an existing directory.
+        mounts: text in the form of ``/proc/mounts``; "" where there is none.
+
+    Raises:
+        HomeError: names the file system.
+    """
+    kind = file_system_of(path.resolve(), mounts)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise HomeError(
+            f"the home lies on a network file system ({kind}), where its locks cannot be trusted",
+            place=str(path),
+            remedy="choose a directory on a local disk, with FLOWMETAL_HOME or --home",
+        )
+
+
+def file_system_of(path: Path, mounts: str) -> str:
+    """The type of the file system that holds the absolute ``path``, or "" when ``mounts`` does not say."""
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        parts = line.split(" ")
+        if len(parts) < 3:
+            continue
+        point = Path(_unescape(parts[1]))
+        # On equal length the later line wins: it was mounted over the earlier.
+        if len(point.parts) >= best and path.is_relative_to(point):
+            best, kind = len(point.parts), parts[2]
+    return kind
+
+
+def _make_private(path: Path) -> None:
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    for part in reversed(missing):
+        # Another process may make it in the same moment, which is as good.
+        part.mkdir(mode=0o700, exist_ok=True)
+    if not path.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(path))
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/mounts").read_text(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _unescape(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text

@@ -1,0 +1,152 @@
+"""Who may drive a run: begin, adopt, release, each decided in one write transaction.
+
+A run's id is its idempotency key: asking for the same run twice is one run, asking for another run under the same
+id is an error that says what differs.  The store lets one process write at a time, so "read the owner, probe its
+lock, set the new owner" cannot interleave with another engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from flowmetal.errors import ConflictError, InternalError, RunBusyError, UnknownRunError
+from flowmetal.journal import garbage, meta, ownership
+from flowmetal.journal.headers import Header, put_header, read_header
+from flowmetal.journal.keys import event_key
+from flowmetal.journal.store import Store, Update
+
+START_SEQUENCE: Final = 1
+"""The sequence of every root's ``started``; engines number from 2."""
+
+Outcome = Literal["started", "finished", "followed", "adopted"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """All that starting a root run writes.
+
+    ``started`` is the event's bytes, ``code`` maps hex sha256 to module text, ``blobs`` are the pairs that
+    ``externalize`` gave for the arguments.
+    """
+
+    header: Header
+    started: bytes
+    code: Mapping[str, str] = field(default_factory=dict)
+    blobs: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run to start."""
+        return self.header.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What became of a request.
+
+    ``started``: it is new.  ``finished``: it ended earlier, ``header.result`` is its result.  ``followed``: a
+    live engine drives it, or the caller has no engine to drive it.  ``adopted``: it was free and is ours now.
+    """
+
+    outcome: Outcome
+    header: Header
+
+
+def begin(store: Store, home: Path, request: StartRequest, engine: bytes | None) -> Begun:
+    """Start a root run, or find out what the earlier one of that id has come to; see ``Journal.begin``."""
+    if not request.header.is_root or request.header.root != request.run_id:
+        raise InternalError("only root runs are begun", place=request.run_id)
+    with store.update() as update:
+        existing = read_header(update, request.run_id)
+        if existing is None:
+            header = replace(request.header, owner=engine or b"")
+            _write_start(update, request, header)
+            return Begun("started", header)
+        _check_same(existing, request.header)
+        if existing.is_finished:
+            return Begun("finished", existing)
+        if engine is None or (existing.owner and ownership.is_alive(home, existing.owner)):
+            return Begun("followed", existing)
+        return Begun("adopted", _set_owner(update, existing, engine))
+
+
+def adopt(store: Store, home: Path, root_id: str, engine: bytes) -> Header:
+    """Become the owner of a root run and its descendants; see ``Journal.adopt``."""
+    with store.update() as update:
+        header = _root_header(update, root_id)
+        if header.owner and header.owner != engine and ownership.is_alive(home, header.owner):
+            raise RunBusyError(
+                f"another live engine drives the run `{root_id}`",
+                remedy=f"follow it with `flowmetal log {root_id} --follow`, or stop that engine first",
+            )
+        _check_not_moved(header)
+        return _set_owner(update, header, engine)
+
+
+def release(store: Store, root_id: str, engine: bytes) -> None:
+    """Give a root run up; nothing happens when ``engine`` does not own it."""
+    with store.update() as update:
+        header = read_header(update, root_id)
+        if header is not None and header.owner == engine:
+            _set_owner(update, header, b"")
+
+
+def is_driven(home: Path, header: Header) -> bool:
+    """Whether a live engine owns this unfinished root."""
+    return bool(header.owner) and not header.is_finished and ownership.is_alive(home, header.owner)
+
+
+def _write_start(update: Update, request: StartRequest, header: Header) -> None:
+    run_id = request.run_id
+    if update.get("meta", meta.removing_key(run_id)) is not None:
+        # An earlier run of this id is half removed; nothing of it may mix with the new one.
+        garbage.purge(update, run_id)
+    for digest, text in request.code.items():
+        key = bytes.fromhex(digest)
+        if update.get("code", key) is None:
+            update.put("code", key, text.encode())
+    meta.next_number(update, "code")
+    for key, value in request.blobs:
+        update.put("blobs", key, value)
+    update.put_many("events", [(event_key(run_id.encode(), START_SEQUENCE), request.started)])
+    put_header(update, header, None)
+
+
+def _check_same(existing: Header, asked: Header) -> None:
+    _check_not_moved(existing)
+    differences = []
+    if existing.flow != asked.flow:
+        differences.append(f"the flow ({existing.flow}, not {asked.flow})")
+    if existing.args_digest != asked.args_digest:
+        differences.append("the arguments")
+    if existing.grants_digest != asked.grants_digest:
+        differences.append("the grants")
+    if differences:
+        raise ConflictError(
+            f"the run `{existing.run_id}` exists and differs in {' and '.join(differences)}",
+            remedy="give another run id, or ask for it exactly as it was started",
+        )
+
+
+def _check_not_moved(header: Header) -> None:
+    if header.moved_to:
+        raise ConflictError(f"the run `{header.run_id}` was moved to {header.moved_to}", remedy="go on with it there")
+
+
+def _root_header(update: Update, root_id: str) -> Header:
+    header = read_header(update, root_id)
+    if header is None:
+        raise UnknownRunError(f"there is no run `{root_id}`")
+    if not header.is_root:
+        raise InternalError("only root runs are adopted", place=root_id)
+    return header
+
+
+def _set_owner(update: Update, header: Header, engine: bytes) -> Header:
+    owned = replace(header, owner=engine)
+    if owned != header:
+        put_header(update, owned, header)
+    return owned

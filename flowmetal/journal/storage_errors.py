@@ -1,0 +1,53 @@
+"""What an error of LMDB or of the operating system means to a person.
+
+LMDB's exceptions are known by name, so that only ``lmdb_store.py`` imports the library.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, StorageError
+
+_DISK_ERRNOS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
+
+_DISK: Final = (StorageError, "the disk refused", "make room or check the disk, then start again")
+_DAMAGED: Final = (
+    JournalError,
+    "the journal's file is damaged",
+    "restore the home from a copy, or move it away to start anew",
+)
+_FOREIGN: Final = (JournalError, "not a journal of Flowmetal", "choose another home, or move this one away")
+_MISUSED: Final = (InternalError, "the journal was used wrongly", "")
+_UNUSABLE: Final = (
+    HomeError,
+    "the home cannot be used",
+    "choose a directory you may write to, with FLOWMETAL_HOME or --home",
+)
+
+_MEANINGS: Final = {
+    "DiskError": _DISK,
+    "MapFullError": _DISK,
+    "MemoryError": _DISK,
+    "CorruptedError": _DAMAGED,
+    "PageNotFoundError": _DAMAGED,
+    "PanicError": _DAMAGED,
+    "InvalidError": _DAMAGED,
+    "VersionMismatchError": _FOREIGN,
+    "NotFoundError": _FOREIGN,
+    "BadValsizeError": _MISUSED,
+    "BadTxnError": _MISUSED,
+    "ReadersFullError": (HomeError, "too many processes read the journal", "end some of them"),
+}
+
+
+def translate(error: Exception, path: Path) -> FlowmetalError:
+    """The error of our family for one of LMDB's, of the operating system's, or of our family already."""
+    if isinstance(error, FlowmetalError):
+        return error
+    code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
+    meaning = _DISK if code in _DISK_ERRNOS else _MEANINGS.get(type(error).__name__, _UNUSABLE)
+    family, message, remedy = meaning
+    return family(f"{message}: {error}", place=str(path), remedy=remedy)
