@@ -22,10 +22,10 @@ import errno
 import os
 import posixpath
 import stat
-from types import TracebackType
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure, os_failure, plain
+from flowmetal.actions.place import Place, fenced
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.permissions.paths import absolute, below, contains, parts
 
@@ -34,15 +34,6 @@ MAX_LINKS: Final = 40
 
 # O_PATH needs no right to list the directory, only to pass through it; macOS has no equal in Python.
 _OPEN_DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
-_OPEN_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-_KINDS: Final = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def want_path(effect: str, args: Arguments, context: EffectContext, *, is_directory: bool = False) -> list[Want]:
@@ -62,101 +53,6 @@ def want_path(effect: str, args: Arguments, context: EffectContext, *, is_direct
     if problem:
         raise EffectFailure(f"{context.action_name}: {problem}", kind="error")
     return [Want(effect, absolute(path, context.base_dir), context.action_name, is_directory)]
-
-
-class Place:
-    """A name in an open directory, reached without leaving the grant.  A context manager that closes the directory.
-
-    Attributes:
-        fd: the directory; good for ``dir_fd=`` only.
-        name: in that directory and no link when it was looked at; ``.`` for the directory itself.
-        path: where that is, absolute.
-    """
-
-    __slots__ = ("_fences", "_shown", "_verb", "fd", "name", "path")
-
-    def __init__(
-        self, fd: int, name: str, path: str, fences: dict[tuple[int, int], str], verb: str, shown: str
-    ) -> None:
-        self.fd = fd
-        self.name = name
-        self.path = path
-        self._fences = fences
-        self._verb = verb
-        self._shown = shown
-
-    def __enter__(self) -> Place:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self.fd)
-
-    def look(self) -> os.stat_result | None:
-        """What is there, a link itself and not its target; None when there is nothing.
-
-        Raises:
-            EffectFailure: it is behind a fence.
-            OSError: of the operating system.
-        """
-        try:
-            found = os.stat(self.name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        self._check_fence(found)
-        return found
-
-    def open_regular(self, flags: int, mode: int = 0o644) -> tuple[int, os.stat_result]:
-        """Open a regular file and nothing else, never waiting for the other end of a pipe.
-
-        Raises:
-            EffectFailure: it is a directory, pipe, socket or device, or behind a fence.
-            OSError: of the operating system.
-        """
-        found = self.look()
-        if found is not None:
-            self._check_regular(found)  # before opening: to open some devices is to use them
-        fd = os.open(self.name, flags | _OPEN_FILE, mode, dir_fd=self.fd)
-        try:
-            opened = os.fstat(fd)
-            self._check_fence(opened)
-            self._check_regular(opened)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd, opened
-
-    def open_directory(self) -> int:
-        """Open the directory of that name, to be listed or synced.
-
-        Raises:
-            EffectFailure: it is behind a fence.
-            OSError: of the operating system, also when it is no directory.
-        """
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(self.name, flags, dir_fd=self.fd)
-        try:
-            self._check_fence(os.fstat(fd))
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
-
-    def _check_fence(self, found: os.stat_result) -> None:
-        fence = self._fences.get((found.st_dev, found.st_ino))
-        if fence is not None:
-            raise _fenced(self._verb, self._shown, fence)
-
-    def _check_regular(self, found: os.stat_result) -> None:
-        if not stat.S_ISREG(found.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
-            if stat.S_ISLNK(found.st_mode):
-                kind = "a symlink since a moment ago"
-            raise EffectFailure(
-                f"cannot {self._verb} `{plain(self._shown)}`: it is {kind}; only regular files are read and written",
-                details={"path": plain(self._shown)},
-            )
 
 
 def reach(allowed: Allowed, verb: str, shown: str) -> Place:
@@ -218,7 +114,7 @@ class _Walk:
         path = _join(self.done if name == "." else [*self.done, name])
         for fence in self.allowed.fences:
             if contains(fence, path):
-                raise _fenced(self.verb, self.shown, fence)
+                raise fenced(self.verb, self.shown, fence)
         return Place(self.fd, name, path, self.fences, self.verb, self.shown)
 
     def close(self) -> None:
@@ -256,7 +152,7 @@ class _Walk:
         found = os.fstat(fd)
         fence = self.fences.get((found.st_dev, found.st_ino))
         if fence is not None:
-            raise _fenced(self.verb, self.shown, fence)
+            raise fenced(self.verb, self.shown, fence)
 
     def _up(self) -> None:
         """``..`` in a link's target, after names: walk again to the directory above."""
@@ -317,14 +213,6 @@ def _identities(fences: tuple[str, ...]) -> dict[tuple[int, int], str]:
             continue  # what is not there, or not ours to see, still counts by its path
         identities[found.st_dev, found.st_ino] = fence
     return identities
-
-
-def _fenced(verb: str, shown: str, fence: str) -> EffectFailure:
-    return EffectFailure(
-        f"cannot {verb} `{plain(shown)}`: it lies in {plain(fence)}, which is denied",
-        kind="denied",
-        details={"path": plain(shown)},
-    )
 
 
 def _join(names: list[str]) -> str:

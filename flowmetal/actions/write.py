@@ -15,8 +15,9 @@ import os
 import stat
 from typing import Final
 
-from flowmetal.actions.beneath import Place, reach, want_path
+from flowmetal.actions.beneath import reach, want_path
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, Parameter, os_failure
+from flowmetal.actions.place import Place
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.values import Wire
 

@@ -1,0 +1,143 @@
+"""The floors of the house hold: read from the import statements, so that nothing needs to be imported."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+PACKAGE = CHECKOUT / "flowmetal"
+
+GROUND = {"", "clock", "errors", "identity", "settings", "values"}
+"""What every room may use; "" is ``flowmetal/__init__.py``."""
+
+MAY_USE = {
+    # ground
+    "": set(),
+    "errors": set(),
+    "clock": set(),
+    "identity": {"errors"},
+    "settings": {"errors"},
+    "values": {"errors"},
+    # first floor: rooms that do not know each other
+    "net": GROUND,
+    "language": GROUND,
+    "journal": GROUND,
+    "permissions": GROUND,
+    "packages": GROUND,
+    # second floor
+    "worker": GROUND | {"language"},
+    "actions": GROUND | {"permissions", "net"},
+    # third floor
+    "engine": GROUND | {"worker", "actions", "journal", "permissions", "language", "packages"},
+    # fourth floor
+    "assembly": GROUND | {"engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
+    # fifth floor
+    "cli": GROUND | {"assembly", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    "__main__": {"cli"},
+    # the garden: no room above may use it
+    "testing": GROUND | {"assembly", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+}
+
+AT_HOME = {
+    "aiohttp": ("net",),
+    "click": ("cli",),
+    "lmdb": ("journal",),
+    "msgpack": ("engine", "journal", "values", "worker"),
+    "platformdirs": ("assembly",),
+    "rich": ("cli",),
+    "starlark": ("language",),
+}
+"""Where each third-party library may be imported."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        names = path.relative_to(CHECKOUT).with_suffix("").parts
+        found[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, path: Path) -> Iterator[tuple[str, int]]:
+    """Every module that ``path`` imports, by full name, with the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield (inner if inner in MODULES else base), node.lineno
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_floor_uses_only_what_is_below_it(name: str) -> None:
+    here = room(name)
+    assert here in MAY_USE, f"{name}: a new room; give it a place in MAY_USE and in docs/architecture.md"
+    for imported, line in imports(name, MODULES[name]):
+        if imported.split(".")[0] == "flowmetal":
+            there = room(imported)
+            assert there == here or there in MAY_USE[here], (
+                f"{MODULES[name].relative_to(CHECKOUT)}:{line}: {here or 'flowmetal'} may not use {imported}"
+            )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_third_party_library_lives_in_one_room(name: str) -> None:
+    for imported, line in imports(name, MODULES[name]):
+        library = imported.split(".")[0]
+        if library == "flowmetal" or library in sys.stdlib_module_names:
+            continue
+        where = f"{MODULES[name].relative_to(CHECKOUT)}:{line}"
+        assert library in AT_HOME, f"{where}: {library} has no room; name one in AT_HOME"
+        assert room(name) in AT_HOME[library] or room(name) == "testing", (
+            f"{where}: {library} lives in {', '.join(AT_HOME[library])}"
+        )
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {
+        name: sorted({imported for imported, _ in imports(name, path) if imported in MODULES and imported != name})
+        for name, path in MODULES.items()
+    }
+    finished: set[str] = set()
+
+    def visit(name: str, trail: list[str]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in finished:
+            for imported in graph[name]:
+                visit(imported, [*trail, name])
+            finished.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) != "cli"])
+def test_nothing_is_imported_inside_a_function(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    late = [
+        node.lineno
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not late, f"{MODULES[name].relative_to(CHECKOUT)}: imports inside functions in lines {late}"
