@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -304,3 +305,21 @@ def failure_of(result: Wire) -> Failure:
     if isinstance(error, dict) and "failure" in error:
         return Failure.from_wire(error)
     return Failure("failed", to_text(error))
+
+
+def is_ok_packed(data: bytes | None) -> bool:
+    """Whether an encoded, checked Result is Ok, without decoding it; None stands for ``Ok(None)``."""
+    # The tag and its list of three are ten bytes, of which the last is the field `ok`.
+    return data is None or data[9:10] == b"\xc3"
+
+
+def substitute_tasks(wire: Wire, values: Mapping[int, Wire]) -> Wire:
+    """Wire data with each task replaced by the value of its number."""
+    if isinstance(wire, list):
+        return [substitute_tasks(item, values) for item in wire]
+    if isinstance(wire, dict):
+        ((tag, payload),) = wire.items()
+        if tag == "task":
+            return values[payload[0]]
+        return {tag: substitute_tasks(payload, values)} if isinstance(payload, list) else wire
+    return wire

@@ -217,7 +217,7 @@ def _check_duration(_options: Mapping[str, Wire], value: Wire) -> Wire:
 def _check_timestamp(_options: Mapping[str, Wire], value: Wire) -> Wire:
     if not isinstance(value, str):
         raise _wrong("an RFC 3339 timestamp", value)
-    parse_timestamp(value)
+    _parse_timestamp(value)
     return value
 
 
@@ -256,12 +256,21 @@ def _validate_list(options: Mapping[str, Wire], value: Wire) -> Wire:
     return done
 
 
-def parse_timestamp(text: str) -> float:
+def moment_of(value: Wire) -> float:
     """Seconds since the epoch of an RFC 3339 text with an offset.
 
     Raises:
         ArgumentError: it is not one.
     """
+    if not isinstance(value, str):
+        raise ArgumentError(f"a moment is an RFC 3339 text such as 2030-01-01T00:00:00Z, not {to_text(value, 60)}")
+    try:
+        return _parse_timestamp(value)
+    except _Unfit as error:
+        raise ArgumentError(f"the timestamp {error}") from None
+
+
+def _parse_timestamp(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

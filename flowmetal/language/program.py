@@ -42,6 +42,7 @@ _GUARDED: Final = re.compile(r"^if __name__ ==", re.MULTILINE)
 _UNASSIGNED: Final = re.compile(r"Local variable `(\w+)` referenced before assignment")
 _ENTER: Final = "flowmetal__enter"
 
+StarlarkError = starlark.StarlarkError
 Tick = Callable[[], bool]
 
 
@@ -87,6 +88,7 @@ class Program:
 
     def __init__(self, main: str, sources: Mapping[str, str], host: Host, call_depth: int = 200) -> None:
         self.main = main
+        self.prelude_main = PRELUDE_MAIN
         self.sources = dict(sources)
         self.flows: list[FlowInfo] = []
         self.by_reference: dict[str, int] = {}
@@ -152,6 +154,11 @@ class Program:
         self._load_module(self.main, [], tick)
         for index, info in enumerate(self.flows):
             self.by_reference[info.reference] = index
+
+    @property
+    def labels(self) -> list[str]:
+        """The modules of the program in the order in which they were evaluated."""
+        return list(self._frozen)
 
     def _load_module(self, label: str, above: list[str], tick: Tick) -> None:
         if label in self._frozen:

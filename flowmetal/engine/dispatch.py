@@ -1,0 +1,281 @@
+"""Takes the messages of workers: every field is hostile until it is checked here.
+
+A message of a run that the worker does not hold, of an old incarnation, or with an action number that is not the next one is refused; the
+first two happen innocently (a message was under way when the run was dropped), the third ends the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgpack
+
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.runs import Runs
+from flowmetal.engine.scheduler import Scheduler
+from flowmetal.engine.table import HotRun, OpenAction
+from flowmetal.errors import FlowmetalError, ReplayMismatch, ValueCodecError
+from flowmetal.identity import child_id
+from flowmetal.journal import events
+from flowmetal.values import is_ok_packed, unpack
+
+_PLAIN_ARGS: Final = frozenset({b"\x90", b"\x92\x90\x90"})
+_TIMED: Final = frozenset({"sleep", "sleep_until", "wait", "wait_any"})
+
+
+class BadMessage(FlowmetalError):
+    """A worker said what it cannot say: it is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedRun:
+    """A run that cannot go on and is left as it was."""
+
+    run_id: str
+    error: FlowmetalError
+
+
+class Dispatcher:
+    """Turns messages into what they ask for.
+
+    Args:
+        stopped: told of a run whose replay found another action than recorded.
+    """
+
+    def __init__(self, runs: Runs, scheduler: Scheduler, stopped: Callable[[StoppedRun], None]) -> None:
+        self._runs = runs
+        self._ledger = runs.ledger
+        self._scheduler = scheduler
+        self._stopped = stopped
+        self._handlers: dict[str, Callable[[HotRun, list[Any]], None]] = {
+            "record": self._record,
+            "child": self._child,
+            "act": self._act,
+            "enter": self._enter,
+            "log": self._log,
+            "wait": self._wait,
+            "live": self._live,
+            "done": self._done,
+            "evicted": self._evicted,
+            "mismatch": self._mismatch,
+            "more": self._more,
+        }
+
+    def handle(self, worker: WorkerProcess, message: list[Any]) -> None:
+        """Takes one message of a run; its shape has been checked.
+
+        Raises:
+            BadMessage: the worker cannot be trusted any further.
+        """
+        run = self._runs.hot.get(message[1])
+        if run is None or run.worker is not worker or run.incarnation != message[2]:
+            return
+        try:
+            self._handlers[message[0]](run, message)
+        except ValueCodecError as error:
+            raise BadMessage(f"a value in a {message[0]} message: {error.message}") from None
+
+    # -- actions ---------------------------------------------------------------------------------------
+
+    def _next_number(self, run: HotRun, number: int) -> None:
+        if number != run.last_action + 1 or not run.is_live:
+            raise BadMessage(f"action {number} of {run.run_id}, whose last action was {run.last_action}")
+        run.last_action = number
+        if run.parked is not None:
+            self._unparked(run)
+        if run.header.deaths:
+            self._put_header(run, deaths=0)
+
+    def _unparked(self, run: HotRun) -> None:
+        run.parked = None
+        run.evicting = False
+        run.root.program.parked.pop(run.run_id, None)
+
+    def _put_header(self, run: HotRun, **changes: Any) -> None:
+        run.header = replace(run.header, **changes)
+        self._ledger.put_header(run.header)
+        if run.header.is_root:
+            run.root.header = run.header
+
+    def _record(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, _, number, callee, args, line, value = message
+        self._next_number(run, number)
+        if args not in _PLAIN_ARGS:
+            unpack(args)
+        unpack(value)
+        self._ledger.action(run_id, run.key, number, callee, args, line, value=value)
+
+    def _child(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, _, number, callee, args, line, value, name = message
+        self._next_number(run, number)
+        _check_call(callee, args, value)
+        ledger = self._ledger
+        kept_args, kept_value = ledger.field(run_id, args), ledger.field(run_id, value)
+        ledger.append(run.key, events.child(ledger.now_ms, number, callee, kept_args, line, kept_value, name))
+        if self._runs.observer is not None:
+            self._runs.observer.acted(run_id, number, callee, name)
+            self._runs.observer.ended(run_id, number, is_ok_packed(value))
+
+    def _act(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, _, number, callee, args, line, tasks, name = message
+        self._next_number(run, number)
+        wire = unpack(args)
+        verb, _, target = callee.partition(" ")
+        action = OpenAction(number, verb, target, args, line, name, tuple(tasks))
+        more: dict[str, Any] = {"name": name} if name != verb else {}
+        if tasks:
+            more["deps"] = tasks
+        if verb in _TIMED:
+            action.due_ms = self._due(verb, wire)
+            if action.due_ms is not None:
+                more["due_ms"] = action.due_ms
+        self._ledger.action(run_id, run.key, number, callee, args, line, **more)
+        if self._runs.observer is not None and verb != "cancel":
+            self._runs.observer.acted(run_id, number, callee, name)
+        self._open(run, action, wire)
+
+    def _due(self, verb: str, wire: Any) -> int | None:
+        try:
+            seconds = wire[0] if verb in ("sleep", "sleep_until") else wire[1]
+            if seconds is None:
+                return None
+            return int(seconds * 1_000) + (0 if verb == "sleep_until" else self._ledger.now_ms)
+        except (TypeError, IndexError, KeyError, OverflowError, ValueError):
+            raise BadMessage(f"a {verb} without a duration") from None
+
+    def _open(self, run: HotRun, action: OpenAction, wire: Any) -> None:
+        verb = action.verb
+        if verb in ("run", "call", "do", "start"):
+            if verb in ("run", "call") and action.target not in run.root.program.flows:
+                raise BadMessage(f"a call of {action.target}, which is no flow of the program")
+            if not (isinstance(wire, list) and len(wire) in (2, 3) and isinstance(wire[0], list) and isinstance(wire[1], list)):
+                raise BadMessage("a call without arguments")
+            if not all(number in run.task_results or number in run.open for number in action.deps):
+                raise BadMessage("a dependency on a task that does not exist")
+            self._runs.open_action(run, action)
+        elif verb in ("sleep", "sleep_until"):
+            run.open[action.number] = action
+            self._sleep(run, action)
+        elif verb in ("wait", "wait_any"):
+            run.open[action.number] = action
+            if run.run_id not in self._runs.waits:
+                self._runs.open_wait(run, action.number, verb, action.args, action.due_ms)
+        elif verb == "cancel":
+            self._runs.cancel_task(run, wire[0])
+        elif verb == "close":
+            run.open[action.number] = action
+            self._runs.cancel_open(run, action.number)
+            self._runs.deliver(run.run_id, action.number, b"\x81\xa6result\x93\xc3\xc0\xc0")
+        else:
+            raise BadMessage(f"an unknown action {verb!r}")
+
+    def _sleep(self, run: HotRun, action: OpenAction) -> None:
+        timers = self._runs.timers
+        if action.due_ms is None or timers.has(run.run_id, action.number):
+            return
+        if action.verb == "sleep_until":
+            timers.at(run.run_id, action.number, action.due_ms / 1_000)
+        else:
+            duration = msgpack.unpackb(action.args)[0]
+            remaining = (action.due_ms - self._ledger.now_ms) / 1_000
+            timers.after(run.run_id, action.number, max(0.0, min(remaining, duration)))
+        only = len(run.open) == 1
+        self._put_header(run, wake_at_ms=action.due_ms, wake_action=action.number, status="waiting" if only else "running")
+
+    # -- children that were inline ---------------------------------------------------------------------
+
+    def _enter(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, incarnation, number, callee, args, line, name, child_args, started_ms = message
+        self._next_number(run, number)
+        _check_call(callee, args, child_args)
+        target = callee.partition(" ")[2]
+        if target not in run.root.program.flows:
+            raise BadMessage(f"a call of {target}, which is no flow of the program")
+        self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
+        if self._runs.observer is not None:
+            self._runs.observer.acted(run_id, number, callee, name)
+        run.open[number] = OpenAction(number, "call", target, args, line, name, is_inline=True, is_started=True)
+        header = self._runs.begin_child(run, number, target, name, child_args, min(started_ms, self._ledger.now_ms))
+        run.inline_child = child_id(run_id, number)
+        child = HotRun(header.run_id, header.run_id.encode(), header, run.root, incarnation, run.worker, is_inline=True, alone=run.alone)
+        self._runs.hot[header.run_id] = child
+        run.root.program.hot[header.run_id] = child
+
+    # -- the rest of a run's life ----------------------------------------------------------------------
+
+    def _log(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, _, after, index, text, fields, line, level = message
+        limits = run.root.limits
+        if len(text) > limits.log_line_bytes + 1:
+            raise BadMessage("a log line over its limit")
+        run.log_bytes += len(text)
+        if run.log_bytes > limits.log_bytes_per_run:
+            if run.log_bytes - len(text) <= limits.log_bytes_per_run:
+                text = f"(more than {limits.log_bytes_per_run:,} bytes of log: the rest of this run's lines is dropped)"
+            else:
+                return
+        if fields is not None:
+            unpack(fields)
+        ledger = self._ledger
+        kept = b"\xc0" if fields is None else ledger.field(run_id, fields)
+        ledger.append(run.key, events.log(ledger.now_ms, after, index, text, kept, line, level))
+        observer = self._runs.observer
+        if observer is not None:
+            ledger.when_durable(lambda: observer.logged(run_id, text, level))
+
+    def _wait(self, run: HotRun, message: list[Any]) -> None:
+        run.parked = [number for number in message[3] if number in run.open]
+        run.answered = len(run.parked) < len(message[3])
+        run.evicting = False
+        if run.parked:
+            run.root.program.parked[run.run_id] = None
+        else:
+            run.parked = None
+
+    def _live(self, run: HotRun, message: list[Any]) -> None:
+        run.is_live = True
+        still_open = set(message[3])
+        for number in sorted(run.open):
+            action = run.open[number]
+            if number in still_open and action.is_reopened and not action.is_started:
+                self._open(run, action, unpack(action.args))
+
+    def _done(self, run: HotRun, message: list[Any]) -> None:
+        value = message[3]
+        wire = unpack(value)
+        if not (isinstance(wire, dict) and "result" in wire):
+            raise BadMessage("an outcome that is no Result")
+        if run.open or not run.is_live:
+            raise BadMessage(f"{run.run_id} ended with open actions")
+        self._runs.finish(run.header, value, worker_knows=run.is_inline)
+
+    def _evicted(self, run: HotRun, message: list[Any]) -> None:
+        if message[3] != run.last_action:
+            raise BadMessage(f"{run.run_id} was evicted at another action than its last")
+        self._scheduler.evicted(run)
+
+    def _mismatch(self, run: HotRun, message: list[Any]) -> None:
+        _, run_id, _, number, expected, got, recorded_line, line = message
+        self._runs.forget(run_id)
+        versions = run.root.program.versions
+        error = ReplayMismatch(
+            f"replay of {run_id} differs from its journal at action {number}",
+            place=line or recorded_line,
+            excerpt=f"  recorded: {expected}   ({recorded_line})\n  asked for: {got}   ({line})",
+            remedy=f"the run is left as it was; versions: {versions}" if versions else "the run is left as it was",
+        )
+        self._stopped(StoppedRun(run_id, error))
+
+    def _more(self, run: HotRun, _message: list[Any]) -> None:
+        self._scheduler.stream(run)
+
+
+def _check_call(callee: str, args: bytes, value: bytes) -> None:
+    if not callee.startswith("call "):
+        raise BadMessage(f"a call that says {callee[:40]!r}")
+    if args not in _PLAIN_ARGS:
+        unpack(args)
+    if value not in _PLAIN_ARGS:
+        unpack(value)

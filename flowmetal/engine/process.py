@@ -1,0 +1,209 @@
+"""A worker process as the engine sees it: a pid, a socket, and nothing to be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from flowmetal.errors import InternalError
+from flowmetal.settings import Limits
+from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
+
+_RECEIVE_BYTES: Final = 1024 * 1024
+_SOCKET_BUFFER: Final = 1024 * 1024
+_STOP_SECONDS: Final = 2.0
+
+# The path is set by hand, so that the worker needs neither the environment nor the slow look at site-packages.
+_BOOTSTRAP: Final = "import sys; sys.path[:0] = sys.argv.pop(1).split('\\n'); import runpy; runpy.run_module('flowmetal.worker')"
+
+
+class WorkerProcess:
+    """One worker; its messages come by ``on_messages``, its end, once, by ``on_end`` with a reason.
+
+    Raises:
+        InternalError: the process cannot be started.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[WorkerProcess, str], None],
+    ) -> None:
+        self._on_messages = on_messages
+        self._on_end = on_end
+        self._reader = FrameReader()
+        self._outgoing: list[Any] = []
+        self._unsent = bytearray()
+        self._ended = False
+        self._fault = ""
+        self.limits = limits
+        self.last_heard = time.monotonic()
+        self.cpu_at_last_heard = 0.0
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        ours.setblocking(False)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _module_path(), str(theirs.fileno()), json.dumps(limits.to_data())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None if os.environ.get("FLOWMETAL_WORKER_STDERR") else subprocess.DEVNULL,
+                env={"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise InternalError(f"a worker process cannot be started: {error.strerror}") from None
+        finally:
+            theirs.close()
+        self._socket = ours
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(ours.fileno(), self._readable)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its end has not been noticed yet."""
+        return not self._ended
+
+    # -- out -------------------------------------------------------------------------------------------
+
+    def send(self, message: list[Any]) -> None:
+        """Queues a message for the next ``flush``."""
+        self._outgoing.append(message)
+
+    def flush(self) -> None:
+        """Writes what is queued, as far as the socket takes it; the rest follows by itself."""
+        if not self._outgoing or self._ended:
+            return
+        messages, self._outgoing = self._outgoing, []
+        data = encode_frames(messages)
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # its end is read from the socket
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._loop.add_writer(self._socket.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = len(self._unsent)
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._loop.remove_writer(self._socket.fileno())
+
+    # -- in --------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end("")
+            return
+        self.last_heard = time.monotonic()
+        try:
+            messages = self._reader.feed(data)
+            for message in messages:
+                if check_message(message) == "fault":
+                    self._fault = message[1]
+        except FrameError as error:
+            self.kill(f"it sent {error.message}")
+            return
+        self.cpu_at_last_heard = self.cpu_seconds() or 0.0
+        if messages:
+            self._on_messages(self, messages)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def kill(self, reason: str) -> None:
+        """Ends the process at once; ``on_end`` tells the reason."""
+        self._fault = self._fault or reason
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._end(self._fault)
+
+    def stop(self) -> None:
+        """Ends the process without telling anybody."""
+        if not self._ended:
+            self._ended = True
+            self._close()
+        try:
+            self._process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(_STOP_SECONDS)
+
+    def _end(self, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._close()
+        try:
+            code = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._on_end(self, reason or self._fault or _describe_exit(code))
+
+    def _close(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time the process has used; None where the system does not tell."""
+        if sys.platform != "linux":
+            return None
+        try:
+            # The clock of another process, see clock_getcpuclockid(3).
+            return time.clock_gettime((~self._process.pid << 3) | 2)
+        except OSError:
+            return None
+
+
+def _module_path() -> str:
+    """The directories that hold this package and its libraries, a line each."""
+    own = str(Path(__file__).resolve().parent.parent.parent)
+    return "\n".join([own, *(entry for entry in sys.path if entry and entry != own)])
+
+
+def _describe_exit(code: int) -> str:
+    if code >= 0:
+        return f"the worker ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {"SIGXCPU": " (processor time limit)", "SIGABRT": " (the interpreter gave up, often for want of memory)"}
+    return f"the worker was ended by {name}{hint.get(name, '')}"

@@ -1,0 +1,342 @@
+"""The heart of the engine: actions come in, results go out, runs begin and end.
+
+A result travels one way.  Whatever produced it — an effect, a child's end, a timer, a wait that is answered, a cancel — calls ``deliver``, which
+appends it to the history of the run that asked, then shows it to that run's worker if it is hot, or to its ``ColdWait`` if
+it is not, and at last to the actions of the same run that depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import msgpack
+
+from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
+from flowmetal.engine.timers import Timers
+from flowmetal.identity import child_id
+from flowmetal.journal import events
+from flowmetal.journal.headers import Header
+from flowmetal.journal.keys import root_of, sort_key
+from flowmetal.language.policy import policy_items
+from flowmetal.values import Failure, Wire, err, is_ok_packed, ok, pack, substitute_tasks
+
+OK_NONE: Final = pack(ok())
+
+
+class Observer(Protocol):
+    """Someone who watches runs; told only what is durable."""
+
+    def started(self, run_id: str, name: str, parent: str, number: int) -> None:
+        """A run began."""
+        ...
+
+    def acted(self, run_id: str, number: int, callee: str, name: str) -> None:
+        """A run asked for something that takes time."""
+        ...
+
+    def ended(self, run_id: str, number: int, is_ok: bool) -> None:
+        """What action ``number`` asked for has a result; number 0 is the run itself."""
+        ...
+
+    def logged(self, run_id: str, text: str, level: str) -> None:
+        """A run wrote a log line."""
+        ...
+
+
+class Runs:
+    """All runs this engine owns.
+
+    Args:
+        ledger: where everything is written first.
+        timers: fires what was put off.
+        enqueue: makes a run ready to be given to a worker.
+    """
+
+    def __init__(self, ledger: Ledger, timers: Timers, enqueue: Callable[[Start], None]) -> None:
+        self.ledger = ledger
+        self.timers = timers
+        self.roots: dict[str, RootState] = {}
+        self.hot: dict[str, HotRun] = {}
+        self.cold: dict[str, ColdWait] = {}
+        self.waits: dict[str, PendingWait] = {}
+        self.observer: Observer | None = None
+        self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire]], None]
+        self.abandon: Callable[[str, int | None], list[int]]
+        self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
+        self.finished: Callable[[Header, bytes], None]
+        self._enqueue = enqueue
+
+    # -- starting what was asked for -------------------------------------------------------------------
+
+    def open_action(self, run: HotRun, action: OpenAction) -> None:
+        """Takes up a recorded action that starts a flow or an effect, now or when its dependencies are Ok."""
+        run.open[action.number] = action
+        if action.deps:
+            action.missing = {number for number in action.deps if number not in run.task_results}
+            for number in action.deps:
+                if number in run.task_results and not is_ok_packed(run.task_results[number]):
+                    self._upstream(run, action, number)
+                    return
+        if not action.missing:
+            self._start(run, action)
+
+    def _upstream(self, run: HotRun, action: OpenAction, number: int) -> None:
+        cause = msgpack.unpackb(run.task_results[number])["result"][2]
+        failure = Failure("upstream", f"a task that {action.name} needs has failed", flow=action.name, source=action.line, cause=cause)
+        self.deliver(run.run_id, action.number, pack(err(failure)))
+
+    def _start(self, run: HotRun, action: OpenAction) -> None:
+        action.is_started = True
+        call: list[Any] = msgpack.unpackb(action.args)
+        args, kwargs = call[0], call[1]
+        if action.deps:
+            values = {number: msgpack.unpackb(run.task_results[number])["result"][1] for number in action.deps}
+            args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
+        if action.verb in ("do", "start"):
+            self.perform(run, action, args, kwargs)
+            return
+        packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
+        if len(call) > 2 and policy_items(call[2]).get("detach"):
+            self.start_detached(run, action, packed)
+            return
+        self.start_child(run, action, packed)
+
+    def start_child(self, run: HotRun, action: OpenAction, args: bytes) -> None:
+        """Begins a child run of its own, unless it has begun already in an earlier life of its parent."""
+        run_id = child_id(run.run_id, action.number)
+        if action.is_reopened and self.ledger.journal.header(run_id) is not None:
+            return
+        header = self.begin_child(run, action.number, action.target, action.name, args, self.ledger.now_ms)
+        self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line)))
+
+    def begin_child(self, run: HotRun, number: int, flow: str, name: str, args: bytes, started_ms: int) -> Header:
+        """Writes a child's ``started`` and its header."""
+        run_id = child_id(run.run_id, number)
+        header = Header(
+            run_id=run_id,
+            flow=flow,
+            name=name,
+            root=run.header.root,
+            created_ms=started_ms,
+            parent=run.run_id,
+            program=run.header.program,
+            main=run.header.main,
+        )
+        self.ledger.append(run_id.encode(), events.started(started_ms, flow, name, self.ledger.field(run_id, args)))
+        self.ledger.put_header(header)
+        if self.observer is not None:
+            self.observer.started(run_id, name, run.run_id, number)
+        return header
+
+    # -- results ---------------------------------------------------------------------------------------
+
+    def deliver(self, run_id: str, number: int, value: bytes, *, worker_knows: bool = False) -> None:
+        """Appends the result of an action and shows it to whoever waits for it.
+
+        ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.
+        """
+        self.ledger.result(run_id, number, value)
+        if self.observer is not None:
+            self.observer.ended(run_id, number, is_ok_packed(value))
+        self._show(run_id, number, value, worker_knows)
+
+    def _show(self, run_id: str, number: int, value: bytes | None, worker_knows: bool = False) -> None:
+        run = self.hot.get(run_id)
+        if run is not None and run.is_streaming:
+            pass  # it is in the history that is being sent
+        elif run is not None:
+            action = run.open.pop(number, None)
+            if action is not None and action.verb in ("run", "start") and value is not None:
+                run.task_results[number] = value
+            if run.inline_child and worker_knows:
+                run.inline_child = ""
+            if not worker_knows:
+                run.worker.send(["result", run_id, run.incarnation, number, value])
+                self._unpark(run, number)
+        else:
+            self._wake_if_last(run_id, number)
+        wait = self.waits.get(run_id)
+        if wait is not None and wait.number != number:
+            self._advance_wait(run_id, wait, number)
+        if run is not None and number in run.task_results:
+            self._start_dependents(run, number)
+
+    def _unpark(self, run: HotRun, number: int) -> None:
+        if run.parked is not None and number in run.parked:
+            run.answered = True
+            run.parked.remove(number)
+            if not run.parked:
+                run.parked = None
+                run.root.program.parked.pop(run.run_id, None)
+
+    def _wake_if_last(self, run_id: str, number: int) -> None:
+        cold = self.cold.get(run_id)
+        if cold is None:
+            return
+        cold.missing.discard(number)
+        if not cold.missing:
+            self.wake(run_id, cold.root)
+
+    def wake(self, run_id: str, root: RootState) -> None:
+        """Makes a cold run ready: it will be replayed."""
+        self.cold.pop(run_id, None)
+        if run_id not in self.hot:
+            self._enqueue(Start(run_id, root))
+
+    def _start_dependents(self, run: HotRun, number: int) -> None:
+        waiting = [action for action in run.open.values() if number in action.missing]
+        for action in waiting:
+            if not is_ok_packed(run.task_results[number]):
+                self._upstream(run, action, number)
+                continue
+            action.missing.discard(number)
+            if not action.missing:
+                self._start(run, action)
+
+    # -- waits that the engine answers -----------------------------------------------------------------
+
+    def open_wait(self, run: HotRun, number: int, verb: str, args: bytes, due_ms: int | None) -> None:
+        """Takes up a ``wait`` with a timeout or a ``wait_any``; answers at once if it can."""
+        numbers, _timeout = msgpack.unpackb(args)
+        done = [n for n in run.task_results if n in set(numbers)]
+        wait = PendingWait(number, verb == "wait_any", numbers, set(numbers) - set(done))
+        self.waits[run.run_id] = wait
+        if wait.is_any and done:
+            self._answer_wait(run.run_id, wait, numbers.index(done[0]))
+        elif not wait.is_any and not wait.missing:
+            self._answer_wait(run.run_id, wait, [True] * len(numbers))
+        elif due_ms is not None:
+            seconds = max(0.0, (due_ms - self.ledger.now_ms) / 1_000)
+            self.timers.after(run.run_id, number, seconds)
+
+    def _advance_wait(self, run_id: str, wait: PendingWait, number: int) -> None:
+        if number not in wait.missing:
+            return
+        wait.missing.discard(number)
+        if wait.is_any:
+            self._answer_wait(run_id, wait, wait.numbers.index(number))
+        elif not wait.missing:
+            self._answer_wait(run_id, wait, [True] * len(wait.numbers))
+
+    def _answer_wait(self, run_id: str, wait: PendingWait, answer: Wire) -> None:
+        del self.waits[run_id]
+        self.timers.cancel(run_id, wait.number)
+        self.deliver(run_id, wait.number, pack(ok(answer)))
+
+    def timer_fired(self, run_id: str, number: int) -> None:
+        """A timer of a run came due: the end of a sleep, or of a wait's patience."""
+        wait = self.waits.get(run_id)
+        if wait is not None and wait.number == number:
+            self._answer_wait(run_id, wait, None if wait.is_any else [n not in wait.missing for n in wait.numbers])
+            return
+        self.ledger.append(run_id.encode(), events.timer_fired(self.ledger.now_ms, number))
+        if self.observer is not None:
+            self.observer.ended(run_id, number, True)
+        run = self.hot.get(run_id)
+        if run is not None:
+            run.header = replace(run.header, wake_at_ms=None, wake_action=None, status="running")
+            self.ledger.put_header(run.header)
+            self._show(run_id, number, None)
+            return
+        root = self.roots.get(root_of(run_id))
+        if root is not None:
+            self.wake(run_id, root)
+
+    # -- ends ------------------------------------------------------------------------------------------
+
+    def finish(self, header: Header, value: bytes, *, status: str = "", worker_knows: bool = False) -> None:
+        """Ends a run: its ``finished`` and its parent's ``result`` are in one batch."""
+        run_id = header.run_id
+        status = status or ("ok" if is_ok_packed(value) else "err")
+        kept = self.ledger.field(run_id, value)
+        self.ledger.append(run_id.encode(), events.finished(self.ledger.now_ms, status, kept))
+        header = replace(
+            header, status=status, result=kept, finished_ms=self.ledger.now_ms, wake_at_ms=None, wake_action=None, owner=b""
+        )
+        self.ledger.put_header(header)
+        self.forget(run_id)
+        if self.observer is not None:
+            self.observer.ended(run_id, 0, status == "ok")
+        if header.parent:
+            self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)
+        else:
+            self.roots.pop(run_id, None)
+            self.ledger.when_durable(lambda: self.finished(header, value))
+
+    def is_unfinished(self, run_id: str) -> bool:
+        """Whether a run may still be written to."""
+        if run_id in self.hot:
+            return True
+        header = self.ledger.journal.header(run_id) if self.ledger.commit() else None
+        return header is not None and not header.is_finished
+
+    def forget(self, run_id: str) -> HotRun | None:
+        """Drops what is in memory of a run."""
+        run = self.hot.pop(run_id, None)
+        if run is not None:
+            run.root.program.hot.pop(run_id, None)
+            run.root.program.parked.pop(run_id, None)
+        self.cold.pop(run_id, None)
+        self.waits.pop(run_id, None)
+        self.timers.cancel(run_id)
+        return run
+
+    # -- cancelling ------------------------------------------------------------------------------------
+
+    def cancel_task(self, run: HotRun, number: int) -> None:
+        """Ends what a task stands for; nothing happens if it has a result."""
+        action = run.open.get(number)
+        if action is None:
+            return
+        if action.verb in ("do", "start"):
+            started = action.is_started and not action.missing
+            self.abandon(run.run_id, number)
+            details = {"dict": ["may_have_run", True]} if started else None
+            failure = Failure("cancelled", f"{action.name} was cancelled", details, flow=action.name, source=action.line)
+            self.deliver(run.run_id, number, pack(err(failure)))
+        elif not action.is_started:
+            failure = Failure("cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line)
+            self.deliver(run.run_id, number, pack(err(failure)))
+        else:
+            self.cancel_tree(child_id(run.run_id, number), "its caller cancelled it")
+
+    def cancel_open(self, run: HotRun, but: int) -> None:
+        """Ends everything that a run has started and that has no result."""
+        for number in list(run.open):
+            if number != but:
+                self.cancel_task(run, number)
+
+    def end_descendants(self, run_id: str, reason: str) -> None:
+        """Ends all runs below a run."""
+        if self.ledger.commit():
+            for each in list(self.ledger.journal.descendants(run_id)):
+                if each.parent == run_id and not each.is_finished:
+                    self.cancel_tree(each.run_id, reason)
+
+    def cancel_tree(self, run_id: str, reason: str, *, kind: str = "cancelled") -> None:
+        """Ends a run with all its descendants, now: no flow text has a say in it."""
+        if not self.ledger.commit():
+            return
+        header = self.ledger.journal.header(run_id)
+        if header is None or header.is_finished:
+            return
+        tree = [each for each in self.ledger.journal.descendants(run_id) if not each.is_finished]
+        tree.sort(key=lambda each: sort_key(each.run_id), reverse=True)
+        for each in [*tree, header]:
+            self.abandon(each.run_id, None)
+            run = self.forget(each.run_id)
+            if run is not None:
+                run.worker.send(["drop", run.run_id, run.incarnation])
+        for each in [*tree, header]:
+            why = reason if each.run_id == run_id else f"{header.name} was ended"
+            self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled")
+
+    def _cancel_one(self, header: Header, reason: str, kind: str) -> None:
+        run_id = header.run_id
+        self.ledger.append(run_id.encode(), events.cancel_requested(self.ledger.now_ms, reason))
+        failure = Failure(kind, f"{header.name} was ended: {reason}", flow=header.name)
+        status = "cancelled" if kind == "cancelled" else "err"
+        self.finish(header, pack(err(failure)), status=status)

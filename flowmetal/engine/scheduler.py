@@ -1,0 +1,193 @@
+"""Which runs are hot: gives runs to workers, evicts parked ones to make room, and sees to what a dead worker leaves behind.
+
+A worker's fault may be any of the runs that it was evaluating.  They go to a fresh worker one at a time, *alone* and without inlining, so
+that the next death has one suspect; a run at whose third death since its last new event nobody else is suspect ends as crashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from flowmetal.engine.recorded import note_recorded
+from flowmetal.engine.runs import Runs
+from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start
+from flowmetal.journal.framing import unpack_plain
+from flowmetal.journal.headers import Header
+from flowmetal.values import Failure, err, pack
+
+MAX_DEATHS: Final = 3
+_EVICT_AT_ONCE: Final = 16
+_HISTORY_SLICE_BYTES: Final = 128 * 1024
+
+
+class Scheduler:
+    """Gives the runs of ``runs`` to workers.
+
+    Args:
+        ensure_worker: sees that a program has a worker which is loaded, or will be; true if it is ready now.
+    """
+
+    def __init__(self, runs: Runs, ensure_worker: Callable[[ProgramState], bool]) -> None:
+        self._runs = runs
+        self._ensure_worker = ensure_worker
+        self._programs: dict[int, ProgramState] = {}
+        self._incarnation = 0
+
+    def enqueue(self, start: Start) -> None:
+        """Makes a run ready; ``pump`` starts it."""
+        program = start.root.program
+        program.ready.append(start)
+        self._programs[id(program)] = program
+
+    def enqueue_alone(self, start: Start) -> None:
+        """Makes a run ready that must not share a worker with another that is being evaluated."""
+        program = start.root.program
+        program.alone.append(start)
+        self._programs[id(program)] = program
+
+    def pump(self) -> None:
+        """Starts what is ready, as far as there is room; asks parked runs to leave if there is none."""
+        for program in list(self._programs.values()):
+            if not program.ready and not program.alone:
+                del self._programs[id(program)]
+            elif self._ensure_worker(program):
+                self._pump_program(program)
+
+    def _pump_program(self, program: ProgramState) -> None:
+        if program.alone:
+            if any(run.is_executing for run in program.hot.values()):
+                return
+            self._begin(program.alone.popleft(), alone=True)
+            return
+        if any(run.alone and run.is_executing for run in program.hot.values()):
+            return
+        room = program.limits.hot_runs - len(program.hot)
+        while program.ready and room > 0:
+            if self._begin(program.ready.popleft()):
+                room -= 1
+        if program.ready:
+            self._make_room(program, min(len(program.ready), _EVICT_AT_ONCE))
+
+    def _make_room(self, program: ProgramState, wanted: int) -> None:
+        for run_id in list(islice(program.parked, 4 * wanted)):
+            run = program.hot[run_id]
+            if run.evicting:
+                wanted -= 1
+            elif not any(action.missing for action in run.open.values()):
+                run.evicting = True
+                run.worker.send(["evict", run_id, run.incarnation])
+                wanted -= 1
+            if wanted <= 0:
+                return
+
+    # -- starting --------------------------------------------------------------------------------------
+
+    def next_incarnation(self) -> int:
+        """A number for one more hot life."""
+        self._incarnation += 1
+        return self._incarnation
+
+    def _begin(self, start: Start, alone: bool = False) -> bool:
+        runs = self._runs
+        run_id = start.run_id
+        if run_id in runs.hot or start.root.header.run_id not in runs.roots:
+            return False
+        fresh = start.fresh
+        if fresh is None and not runs.ledger.commit():
+            return False
+        header = fresh.header if fresh is not None else runs.ledger.journal.header(run_id)
+        worker = start.root.program.worker
+        if header is None or header.is_finished or worker is None:
+            return False
+        runs.cold.pop(run_id, None)
+        run = HotRun(run_id, run_id.encode(), header, start.root, self.next_incarnation(), worker, alone=alone)
+        runs.hot[run_id] = run
+        start.root.program.hot[run_id] = run
+        if fresh is not None:
+            self._send_start(run, header.flow, header.name, fresh.args, header.created_ms, fresh.line, replay=False)
+            return True
+        run.is_streaming, run.is_live = True, False
+        started = self._runs.ledger.journal.raw_history(run_id, 0, 1)
+        run.streamed, body = started[0]
+        fields = unpack_plain(body)
+        self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], "", replay=True)
+        self.stream(run)
+        return True
+
+    def _send_start(self, run: HotRun, flow: str, name: str, args: bytes, started_ms: int, line: str, *, replay: bool) -> None:
+        about = {
+            "flow": flow,
+            "name": name,
+            "args": args,
+            "nonce": run.root.nonce,
+            "attempt": run.header.attempt,
+            "started_ms": started_ms,
+            "inlining": not run.alone,
+            "line": line,
+            "replay": replay,
+        }
+        run.worker.send(["start", run.run_id, run.incarnation, about])
+
+    def stream(self, run: HotRun) -> None:
+        """Sends the next slice of a run's history."""
+        ledger = self._runs.ledger
+        if not run.is_streaming or not ledger.commit():
+            return
+        events = ledger.journal.raw_history(run.run_id, run.streamed, _HISTORY_SLICE_BYTES)
+        for sequence, body in events:
+            run.streamed = sequence
+            note_recorded(run, unpack_plain(body))
+        complete = sum(len(body) for _, body in events) < _HISTORY_SLICE_BYTES
+        run.is_streaming = not complete
+        run.worker.send(["history", run.run_id, run.incarnation, [body for _, body in events], complete])
+
+    # -- going cold ------------------------------------------------------------------------------------
+
+    def evicted(self, run: HotRun) -> None:
+        """A run has left its worker: remember what it waits for, or make it ready again."""
+        waits_for = set(run.parked or ())
+        if run.inline_child:
+            waits_for.add(int(run.inline_child.rpartition(".")[2]))
+        busy = run.answered or not waits_for or any(action.missing for action in run.open.values())
+        sleeping = run.header.wake_action is not None and run.header.wake_action in waits_for
+        self._drop(run)
+        if busy or run.is_streaming:
+            self.enqueue(Start(run.run_id, run.root))
+        elif not sleeping:
+            self._runs.cold[run.run_id] = ColdWait(run.root, waits_for)
+
+    def _drop(self, run: HotRun) -> None:
+        self._runs.hot.pop(run.run_id, None)
+        run.root.program.hot.pop(run.run_id, None)
+        run.root.program.parked.pop(run.run_id, None)
+
+    def worker_ended(self, program: ProgramState, reason: str) -> None:
+        """Sees to the runs of a worker that is no more."""
+        program.worker = None
+        program.is_loaded = False
+        for run in list(program.hot.values()):
+            if not run.is_executing:
+                self.evicted(run)
+                continue
+            self._drop(run)
+            header = replace(run.header, deaths=run.header.deaths + 1)
+            if header.deaths >= MAX_DEATHS:
+                self._crash(run, header, reason)
+                continue
+            self._runs.ledger.put_header(header)
+            if header.is_root and run.run_id in self._runs.roots:
+                self._runs.roots[run.run_id].header = header
+            self.enqueue_alone(Start(run.run_id, run.root))
+
+    def _crash(self, run: HotRun, header: Header, reason: str) -> None:
+        failure = Failure(
+            "crashed",
+            f"{header.name} ended its worker {MAX_DEATHS} times: {reason}",
+            {"dict": ["reason", reason]},
+            flow=header.name,
+        )
+        self._runs.end_descendants(run.run_id, "its caller crashed")
+        self._runs.finish(header, pack(err(failure)))

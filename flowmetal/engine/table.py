@@ -1,0 +1,140 @@
+"""What the engine keeps in memory of runs.
+
+A run is *hot* while a worker holds it; of a run that is *cold* the engine remembers at most a timer and what it waits for, so that a
+hundred thousand sleepers cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.journal.headers import Header
+from flowmetal.language.flows import FlowInfo
+from flowmetal.permissions.grants import GrantSet
+from flowmetal.settings import Limits
+
+TASK_VERBS: Final = frozenset({"run", "start"})
+FLOW_VERBS: Final = frozenset({"call", "run"})
+EFFECT_VERBS: Final = frozenset({"do", "start"})
+
+
+@dataclass(slots=True)
+class ProgramState:
+    """One code graph with one set of grants, and the worker that serves it."""
+
+    main: str
+    sources: dict[str, str]
+    limits: Limits
+    worker: WorkerProcess | None = None
+    is_loaded: bool = False
+    flows: dict[str, FlowInfo] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    failed_loads: int = 0
+    ready: deque[Start] = field(default_factory=deque)
+    alone: deque[Start] = field(default_factory=deque)
+    hot: dict[str, HotRun] = field(default_factory=dict)
+    parked: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RootState:
+    """A root run this engine owns: what all its descendants share."""
+
+    header: Header
+    program: ProgramState
+    nonce: bytes
+    grants: GrantSet
+    base_dir: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run that is to be given to a worker; ``fresh`` is what a start without replay needs."""
+
+    run_id: str
+    root: RootState
+    fresh: Fresh | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A run that has nothing recorded but its ``started``."""
+
+    header: Header
+    args: bytes
+    line: str
+
+
+@dataclass(slots=True)
+class OpenAction:
+    """An action without a result; ``missing`` are the tasks it still depends on."""
+
+    number: int
+    verb: str
+    target: str
+    args: bytes
+    line: str
+    name: str
+    deps: tuple[int, ...] = ()
+    missing: set[int] = field(default_factory=set)
+    due_ms: int | None = None
+    is_inline: bool = False
+    is_started: bool = False
+    # It was recorded in an earlier life of the run: what it started may be under way or over.
+    is_reopened: bool = False
+
+
+@dataclass(slots=True)
+class HotRun:
+    """A run that a worker holds."""
+
+    run_id: str
+    key: bytes
+    header: Header
+    root: RootState
+    incarnation: int
+    worker: WorkerProcess
+    last_action: int = 0
+    last_log: tuple[int, int] = (0, 0)
+    log_bytes: int = 0
+    # Its history is being sent; ``streamed`` is the sequence up to which it has gone.
+    is_streaming: bool = False
+    streamed: int = 0
+    is_live: bool = True
+    open: dict[int, OpenAction] = field(default_factory=dict)
+    task_results: dict[int, bytes] = field(default_factory=dict)
+    # Numbers it is parked on; None while it is evaluated.
+    parked: list[int] | None = None
+    answered: bool = False
+    evicting: bool = False
+    inline_child: str = ""
+    is_inline: bool = False
+    alone: bool = False
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether a death of the worker may be this run's doing."""
+        return self.parked is None and not self.inline_child
+
+
+@dataclass(slots=True)
+class PendingWait:
+    """A ``wait`` or ``wait_any`` that the engine answers: ``missing`` are the tasks without a result yet."""
+
+    number: int
+    is_any: bool
+    numbers: list[int]
+    missing: set[int]
+
+
+@dataclass(slots=True)
+class ColdWait:
+    """What an evicted run waits for: it is woken when the last of ``missing`` has a result."""
+
+    root: RootState
+    missing: set[int]

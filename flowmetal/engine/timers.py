@@ -1,0 +1,100 @@
+"""Timers of runs: one heap for the engine.
+
+A sleep is measured on the monotonic clock while the engine lives; a moment (``sleep_until``, a deadline) on the wall clock, which is
+looked at again every 30 seconds, since it may be set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from flowmetal.clock import Clock
+
+_LOOK_AGAIN_SECONDS: Final = 30.0
+DEADLINE: Final = 0
+"""The number under which a root's deadline is kept."""
+
+
+class Timers:
+    """Calls ``fire(run_id, number)`` when a timer comes due; a cancelled one is skipped."""
+
+    def __init__(self, clock: Clock, fire: Callable[[list[tuple[str, int]]], None]) -> None:
+        self._clock = clock
+        self._fire = fire
+        self._heap: list[tuple[float, str, int]] = []
+        self._moments: dict[tuple[str, int], float] = {}
+        self._due: dict[str, set[int]] = {}
+        self._handle: asyncio.TimerHandle | None = None
+        self._handle_due = 0.0
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def after(self, run_id: str, number: int, seconds: float) -> None:
+        """Fires after ``seconds`` of the monotonic clock."""
+        self._push(self._clock.monotonic() + seconds, run_id, number)
+
+    def at(self, run_id: str, number: int, moment: float) -> None:
+        """Fires at ``moment``, seconds since the epoch."""
+        self._moments[(run_id, number)] = moment
+        self._push(self._clock.monotonic() + min(max(0.0, moment - self._clock.now()), _LOOK_AGAIN_SECONDS), run_id, number)
+
+    def has(self, run_id: str, number: int) -> bool:
+        """Whether a timer of a run is set."""
+        return number in self._due.get(run_id, ())
+
+    def cancel(self, run_id: str, number: int | None = None) -> None:
+        """Forgets a timer of a run, or all of them."""
+        numbers = self._due.get(run_id)
+        if numbers is None:
+            return
+        for each in [number] if number is not None else list(numbers):
+            numbers.discard(each)
+            self._moments.pop((run_id, each), None)
+        if not numbers:
+            del self._due[run_id]
+
+    def close(self) -> None:
+        """Fires nothing any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._heap.clear()
+        self._due.clear()
+
+    def _push(self, due: float, run_id: str, number: int) -> None:
+        heapq.heappush(self._heap, (due, run_id, number))
+        self._due.setdefault(run_id, set()).add(number)
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self._heap:
+            return
+        due = self._heap[0][0]
+        if self._handle is not None:
+            if self._handle_due <= due:
+                return
+            self._handle.cancel()
+        self._handle_due = due
+        loop = asyncio.get_running_loop()
+        self._handle = loop.call_later(max(0.0, due - self._clock.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        self._handle = None
+        now = self._clock.monotonic()
+        fired: list[tuple[str, int]] = []
+        while self._heap and self._heap[0][0] <= now:
+            _, run_id, number = heapq.heappop(self._heap)
+            if number not in self._due.get(run_id, ()):
+                continue
+            moment = self._moments.get((run_id, number))
+            if moment is not None and moment > self._clock.now():
+                self.at(run_id, number, moment)
+                continue
+            self.cancel(run_id, number)
+            fired.append((run_id, number))
+        self._arm()
+        if fired:
+            self._fire(fired)

@@ -1,0 +1,1 @@
+"""The sandboxed process: evaluates flows, streams what they ask for, and holds nothing that is worth stealing."""

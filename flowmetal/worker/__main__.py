@@ -1,0 +1,35 @@
+"""Entry point of the worker process: ``python -m flowmetal.worker DESCRIPTOR LIMITS``.
+
+``DESCRIPTOR`` is the number of the inherited socket, ``LIMITS`` a JSON object of ``flowmetal.settings.Limits``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+
+from flowmetal.settings import Limits
+from flowmetal.worker.channel import Channel
+from flowmetal.worker.limits import apply_limits, close_inherited
+from flowmetal.worker.session import Session
+
+
+def main() -> None:
+    """Serves one program over the inherited socket, until it is closed."""
+    descriptor = int(sys.argv[1])
+    limits = Limits.from_data(json.loads(sys.argv[2]))
+    close_inherited(descriptor)
+    connection = socket.socket(fileno=descriptor)
+    threading.stack_size(limits.thread_stack_bytes)
+    apply_limits(limits)
+    try:
+        Session(Channel(connection), limits).serve()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the engine has gone, and there is nobody left to tell
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,203 @@
+"""Evaluating runs: from a start message, or from a blocking call, to an outcome.
+
+A blocking child is evaluated *inline*, within its parent's callback, while it has no event of its own.  If it ends without an
+action it is one combined event of its parent; else its first action makes it a run of the engine's, which after an eviction lives
+on a strand of its own and is never inlined again.
+
+What ends an evaluation: a value, a failure (``fail``, ``unwrap``, an error), the fuel, or the unwinding of the whole strand, which is
+no outcome at all.  A fault of the process — memory, stack, panic — is none either: the worker ends and says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from flowmetal.errors import UsageError, ValueCodecError
+from flowmetal.identity import child_id, idempotency_key
+from flowmetal.language.arguments import ArgumentError, bind
+from flowmetal.language.host import Answer, HostError
+from flowmetal.language.program import StarlarkError
+from flowmetal.settings import Limits
+from flowmetal.values import Failure, Wire, pack
+from flowmetal.worker.driver import NO_ARGS, Driver, Mismatch, answer_of
+from flowmetal.worker.run import SCRIPT, Run
+from flowmetal.worker.strand import Strand, Unwind
+
+OK_NONE: Final = pack({"result": [True, None, None]})
+_FAULT: Final = re.compile(r"^error: (MemoryError|RecursionError|RuntimeError: can't start new thread).*", re.MULTILINE)
+_FLUSH_TICKS: Final = 32
+
+
+class Evaluator:
+    """Evaluates runs on the calling thread's strand.
+
+    Args:
+        driver: moves the runs forward.
+        limits: fuel and inline depth.
+        on_fault: ends the process, saying why; does not return.
+    """
+
+    def __init__(self, driver: Driver, limits: Limits, on_fault: Callable[[str], None]) -> None:
+        self._driver = driver
+        self._limits = limits
+        self._fuel = max(1, limits.fuel_ticks // 1_000)
+        self._on_fault = on_fault
+
+    def carry(self, strand: Strand, run: Run) -> None:
+        """Evaluates a run that the engine started, to its end or its unwinding."""
+        driver = self._driver
+        driver.attach(strand)
+        strand.runs = [run]
+        try:
+            data = self._pack_answer(run, self._evaluate(run))
+            driver.end(run)
+            driver.outlet.send(["done", run.run_id, run.incarnation, data])
+        except (Unwind, Mismatch):
+            for each in strand.runs:
+                if each.materialized and each.run_id not in strand.mailbox.dropped:
+                    driver.outlet.send(["evicted", each.run_id, each.incarnation, each.number])
+        for each in strand.runs:
+            driver.mailboxes.pop(each.run_id, None)
+        strand.runs = []
+        driver.outlet.flush()
+
+    def inline(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire], child_at: tuple[str, bytes, str, str]) -> Answer:
+        """Evaluates a blocking child of a live run within its parent's call.
+
+        ``child_at`` is what the parent's action says: callee, packed arguments, source line, name.
+        """
+        driver = self._driver
+        child = self._child(run, index, args, kwargs)
+        child.callee, child.packed, child.line, child.name = child_at
+        strand = driver.strand
+        strand.runs.append(child)
+        try:
+            answer = self._evaluate(child)
+        except Unwind:
+            # Back into the interpreter; the outermost frame reports all of the strand's runs.
+            raise HostError("unwinding") from None
+        strand.runs.pop()
+        data = self._pack_answer(child, answer)
+        if child.materialized:
+            driver.outlet.send(["done", child.run_id, child.incarnation, data])
+            driver.mailboxes.pop(child.run_id, None)
+        else:
+            driver.emit(run, ["child", run.run_id, run.incarnation, child.parent_number, *child_at[:3], data, child.name])
+        return answer if data is OK_NONE else answer_of(data)
+
+    def _child(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire]) -> Run:
+        try:
+            child = Run(child_id(run.run_id, run.number), run.incarnation, index, args, kwargs)
+        except UsageError as error:
+            raise self._driver.program.refuse(HostError(error.message, kind="limit")) from None
+        child.parent, child.parent_number, child.depth = run, run.number, run.depth + 1
+        child.materialized = False
+        child.inlining = run.inlining
+        child.nonce = run.nonce
+        child.key = idempotency_key(run.nonce, child.run_id)
+        child.last_now = run.last_now
+        child.started_ms, child.started = self._driver.moment(child)
+        return child
+
+    def _evaluate(self, run: Run) -> Answer:
+        """The outcome of a run, the tasks it left open seen to."""
+        program = self._driver.program
+        try:
+            if run.index == SCRIPT:
+                program.run_script(lambda: self._tick(run))
+                answer: Answer = [True, None, None]
+            else:
+                answer = self._enter(run)
+        except StarlarkError as error:
+            answer = self._outcome_of_error(run, str(error))
+        return self._close(run, answer)
+
+    def _enter(self, run: Run) -> Answer:
+        info = self._driver.program.flows[run.index]
+        if info.declared:
+            try:
+                run.bound = bind(info.name, info.arguments, run.args, run.kwargs)
+            except ArgumentError as error:
+                text = f"{error.message} ({error.remedy})" if error.remedy else error.message
+                return [False, None, Failure("error", text, flow=run.name, source=run.line).to_wire()]
+        context = [run.run_id, run.attempt, run.key, run.started, run.bound]
+        return self._driver.program.enter(run.index, run.args, run.kwargs, context, lambda: self._tick(run))
+
+    def _outcome_of_error(self, run: Run, text: str) -> Answer:
+        program = self._driver.program
+        if self._driver.strand.unwinding:
+            raise Unwind
+        if run.exhausted:
+            return self._out_of_fuel(run)
+        if run.failure is not None:
+            failure, run.failure = run.failure, None
+            return [False, None, failure]
+        problem = program.problem
+        fault = _FAULT.search(text) if problem is None else None
+        if fault:
+            self._on_fault(fault.group(1))
+        diagnostic = program.diagnose(text)
+        kind = problem.kind if problem is not None else "error"
+        message = f"{diagnostic.message} ({diagnostic.hint})" if diagnostic.hint else diagnostic.message
+        source = ":".join(diagnostic.place.split(":")[:2])
+        trace = f"{diagnostic.trace}\n{diagnostic.excerpt}".strip("\n")
+        return [False, None, Failure(kind, message, flow=run.name, source=source, trace=trace).to_wire()]
+
+    def _out_of_fuel(self, run: Run) -> Answer:
+        history = run.history
+        if history is not None and history.actions:
+            self._driver.mismatch(run, history.actions[0], "(nothing: the fuel was used up)", "", None)
+        message = (
+            f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions"
+            " (move heavy computing into an effect, or split it over several flows)"
+        )
+        return [False, None, Failure("limit", message, flow=run.name).to_wire()]
+
+    def _tick(self, run: Run) -> bool:
+        """Called by the interpreter each 1,000 steps; True ends the evaluation."""
+        strand = self._driver.strand
+        if run.run_id in strand.mailbox.dropped:
+            strand.unwinding = True
+            return True
+        run.ticks += 1
+        if run.ticks > self._fuel:
+            run.exhausted = True
+            return True
+        if run.ticks % _FLUSH_TICKS == 0:
+            self._driver.outlet.flush()
+        return False
+
+    # -- the end of a run ------------------------------------------------------------------------------
+
+    def _close(self, run: Run, answer: Answer) -> Answer:
+        """Sees to the tasks that the flow started and never looked at: awaited, and cancelled first if it failed."""
+        driver = self._driver
+        if run.unobserved:
+            if not answer[0]:
+                driver.act(run, "close", NO_ARGS, "", [], "close")
+            driver.observe(run, list(run.unobserved))
+        if run.index == SCRIPT and answer[0]:
+            return self._script_answer(run)
+        return answer
+
+    def _script_answer(self, run: Run) -> Answer:
+        """The first Err of the flows that the body called, else the Result of the last one."""
+        for number, callee in run.tasks.items():
+            if callee.startswith("run ") and number in run.results:
+                run.note_direct(number, self._driver.result(run, number))
+        if run.direct_error is not None:
+            return list(run.direct_error[1])
+        return list(run.direct_last[1]) if run.direct_last is not None else [True, None, None]
+
+    def _pack_answer(self, run: Run, answer: Answer) -> bytes:
+        if answer[0] and answer[1] is None:
+            return OK_NONE
+        failure = answer[2]
+        if isinstance(failure, dict) and "failure" in failure and not failure["failure"][3]:
+            failure["failure"][3] = run.name
+        try:
+            return pack({"result": answer})
+        except (ValueCodecError, ValueError, OverflowError) as error:
+            return pack({"result": [False, None, Failure("limit", f"the result: {error}", flow=run.name).to_wire()]})

@@ -1,0 +1,262 @@
+"""What the prelude asks of a run: each method is one action of the language, or a question about the run."""
+
+from __future__ import annotations
+
+import random as system_random
+import uuid as system_uuid
+from typing import Final
+
+import msgpack
+
+from flowmetal.errors import UsageError, ValueCodecError
+from flowmetal.language.arguments import ArgumentError, moment_of
+from flowmetal.language.diagnostics import site_of
+from flowmetal.language.host import Answer, HostError
+from flowmetal.language.policy import policy_items
+from flowmetal.settings import MAX_DURATION_SECONDS, Limits, format_duration, parse_duration
+from flowmetal.values import Failure, Wire, pack, substitute_tasks, to_text
+from flowmetal.worker.driver import Driver, answer_of
+from flowmetal.worker.evaluation import Evaluator
+from flowmetal.worker.run import SCRIPT, VALUE, Run
+
+_random = system_random.SystemRandom().random
+_DONE: Final = "result"
+
+
+class FlowHost:
+    """Implements ``flowmetal.language.host.Host`` for the run on the calling thread."""
+
+    def __init__(self, driver: Driver, evaluator: Evaluator, limits: Limits) -> None:
+        self._driver = driver
+        self._evaluator = evaluator
+        self._limits = limits
+
+    # -- flows and effects -----------------------------------------------------------------------------
+
+    def call(self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+        """Runs a flow as a child and waits for it."""
+        driver = self._driver
+        run = driver.current()
+        line = site_of(stack)
+        info = driver.program.flows[index]
+        name = info.name
+        if policy is not None:
+            settings = policy_items(policy)
+            name = settings.get("name", name)
+            if settings.get("detach"):
+                raise self._refuse("a detached flow is not waited for", hint="start it: `fctx.actions.run(f, …)`")
+        packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
+        values, cause = self._settle(run, tasks) if tasks else (None, None)
+        callee = f"call {info.reference}"
+        event = driver.begin(run, callee, packed, line)
+        number = run.number
+        if event is not None and event.get(VALUE) is not None:
+            answer = answer_of(event[VALUE])
+        elif event is not None:
+            answer = self._await_call(run, number)
+        elif cause is not None:
+            failure = Failure("upstream", f"a task that {name} needs has failed", flow=run.name, source=line, cause=cause)
+            answer = [False, None, failure.to_wire()]
+            driver.emit(run, ["child", run.run_id, run.incarnation, number, callee, packed, line, pack({"result": answer}), name])
+        elif run.inlining and run.depth < self._limits.inline_depth:
+            if values:
+                args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
+            answer = self._evaluator.inline(run, index, args, kwargs, (callee, packed, line, name))
+        else:
+            driver.emit(run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name])
+            answer = self._await_call(run, number)
+        if run.index == SCRIPT:
+            run.note_direct(number, answer)
+        return answer
+
+    def _await_call(self, run: Run, number: int) -> Answer:
+        run.open[number] = None
+        self._driver.wait_for(run, [number])
+        return answer_of(run.results.pop(number))
+
+    def effect(self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+        """Performs an effect and waits for it."""
+        driver = self._driver
+        run = driver.current()
+        self._check_tasks(run, tasks)
+        packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
+        shown = policy_items(policy).get("name", name)
+        return answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown))
+
+    def start(
+        self, kind: str, index: int | str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+    ) -> list[int | str]:
+        """Starts a flow or an effect; gives the number and the name of its task."""
+        driver = self._driver
+        run = driver.current()
+        self._check_tasks(run, tasks)
+        settings = policy_items(policy)
+        if kind == "flow":
+            info = driver.program.flows[int(index)]
+            callee, name = f"run {info.reference}", settings.get("name", info.name)
+        else:
+            callee, name = f"start {index}", settings.get("name", str(index))
+        packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
+        driver.act(run, callee, packed, site_of(stack), tasks, name)
+        number = run.number
+        run.tasks[number] = callee
+        run.unobserved[number] = None
+        return [number, name]
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    def wait(self, numbers: list[int], timeout: Wire, stack: str) -> list[Answer]:
+        """Waits for tasks; one answer each."""
+        driver = self._driver
+        run = driver.current()
+        self._check_tasks(run, numbers)
+        if timeout is None:
+            driver.observe(run, numbers)
+            return [driver.result(run, number) for number in numbers]
+        line = site_of(stack)
+        seconds = self._seconds(timeout)
+        done = answer_of(driver.act(run, "wait", self._pack([numbers, seconds]), line, [], "wait"))[1]
+        return [self._done_or_late(run, number, is_done, seconds, line) for number, is_done in zip(numbers, done, strict=True)]
+
+    def _done_or_late(self, run: Run, number: int, is_done: bool, seconds: float, line: str) -> Answer:
+        if is_done:
+            self._driver.observe(run, [number])
+            return self._driver.result(run, number)
+        return _late(run.tasks[number].rpartition(":")[2].partition(" ")[2] or run.tasks[number], seconds, line)
+
+    def wait_any(self, numbers: list[int], timeout: Wire, stack: str) -> list[Wire]:
+        """Waits for the first task in journal order."""
+        driver = self._driver
+        run = driver.current()
+        self._check_tasks(run, numbers)
+        line = site_of(stack)
+        seconds = None if timeout is None else self._seconds(timeout)
+        index = answer_of(driver.act(run, "wait_any", self._pack([numbers, seconds]), line, [], "wait_any"))[1]
+        if index is None:
+            return [None, _late("no task", seconds or 0, line)]
+        driver.observe(run, [numbers[index]])
+        return [index, driver.result(run, numbers[index])]
+
+    def cancel(self, number: int, stack: str) -> None:
+        """Asks for the end of a task."""
+        run = self._driver.current()
+        self._check_tasks(run, [number])
+        self._driver.act(run, "cancel", self._pack([number]), site_of(stack), [], "cancel")
+        run.open.pop(run.number, None)
+
+    def sleep(self, duration: Wire, stack: str) -> None:
+        """Sleeps for a duration."""
+        run = self._driver.current()
+        self._driver.act(run, "sleep", self._pack([self._seconds(duration)]), site_of(stack), [], "sleep")
+
+    def sleep_until(self, timestamp: Wire, stack: str) -> None:
+        """Sleeps until a moment."""
+        run = self._driver.current()
+        try:
+            moment = moment_of(timestamp)
+        except ArgumentError as error:
+            raise self._refuse(f"`sleep_until`: {error.message}") from None
+        self._driver.act(run, "sleep_until", self._pack([moment]), site_of(stack), [], "sleep_until")
+
+    # -- records ---------------------------------------------------------------------------------------
+
+    def now(self, stack: str) -> str:
+        """The recorded time, never earlier than the run has seen."""
+        return str(self._driver.record("now", site_of(stack), lambda run: self._driver.moment(run)[1]))
+
+    def random(self, stack: str) -> float:
+        """A recorded random number in [0, 1)."""
+        return float(self._driver.record("random", site_of(stack), lambda _run: _random()))
+
+    def uuid(self, stack: str) -> str:
+        """A recorded random UUID."""
+        return str(self._driver.record("uuid", site_of(stack), lambda _run: str(system_uuid.uuid4())))
+
+    def log(self, text: str, fields: Wire, level: str, stack: str) -> None:
+        """Writes a log line unless it is recorded already; while a module loads, nothing."""
+        driver = self._driver
+        if driver.program.is_loading():
+            return
+        run = driver.current()
+        run.log_index += 1
+        if run.history is not None and driver.is_logged(run):
+            return
+        limit = self._limits.log_line_bytes
+        cut = text if len(text) <= limit else f"{text[:limit]}…"
+        packed = None if fields is None else self._pack(fields)
+        driver.emit(run, ["log", run.run_id, run.incarnation, run.number, run.log_index, cut, packed, site_of(stack), level])
+
+    # -- the rest --------------------------------------------------------------------------------------
+
+    def fail(self, failure: Wire, stack: str) -> None:
+        """Ends the current flow with a failure; while a module loads, the loading."""
+        program = self._driver.program
+        is_failure = isinstance(failure, dict) and "failure" in failure
+        message = failure["failure"][1] if is_failure else to_text(failure)
+        run = self._driver.innermost()
+        if run is None or program.is_loading():
+            raise self._refuse(message)
+        if not is_failure:
+            failure = Failure("failed", message, flow=run.name, source=site_of(stack)).to_wire()
+        if not failure["failure"][5]:
+            failure["failure"][5] = program.diagnose(stack).trace
+        run.failure = failure
+        raise HostError(message)
+
+    def context(self) -> list[Wire]:
+        """Run id, attempt, idempotency key, start, bound arguments or None."""
+        run = self._driver.innermost()
+        if run is None or self._driver.program.is_loading():
+            raise self._refuse("there is no current flow: `current_flow()` works below a flow's implementation")
+        return [run.run_id, run.attempt, run.key, run.started, run.bound]
+
+    def flow_name(self) -> str:
+        """The name of the current flow, or the empty string while a module loads."""
+        run = self._driver.innermost()
+        return run.name if run is not None else ""
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _refuse(self, message: str, hint: str = "", kind: str = "error") -> HostError:
+        return self._driver.program.refuse(HostError(message, hint=hint, kind=kind))
+
+    def _pack(self, wire: Wire) -> bytes:
+        try:
+            return pack(wire)
+        except ValueCodecError as error:
+            raise self._refuse(error.message, error.remedy, "limit") from None
+        except (OverflowError, ValueError) as error:
+            raise self._refuse(f"the arguments cannot be encoded: {error}", kind="limit") from None
+
+    def _check_tasks(self, run: Run, numbers: list[int]) -> None:
+        for number in numbers:
+            if number not in run.tasks:
+                raise self._refuse(f"task {number} was not started by this flow", "only the flow that started a task can use it")
+
+    def _settle(self, run: Run, tasks: list[int]) -> tuple[dict[int, Wire], Wire]:
+        """Waits for the tasks in a blocking call's arguments: their values by number, or the first failure."""
+        self._check_tasks(run, tasks)
+        self._driver.observe(run, tasks)
+        values: dict[int, Wire] = {}
+        for number in tasks:
+            is_ok, value, error = self._driver.result(run, number)
+            if not is_ok:
+                return {}, error
+            values[number] = value
+        return values, None
+
+    def _seconds(self, duration: Wire) -> float:
+        if not isinstance(duration, int | float | str) or isinstance(duration, bool):
+            raise self._refuse(f"a duration is a number of seconds or a text such as \"1h30m\", not {to_text(duration, 60)}")
+        try:
+            seconds = float(parse_duration(duration))
+        except UsageError as error:
+            raise self._refuse(error.message, error.remedy) from None
+        if not 0 <= seconds <= MAX_DURATION_SECONDS:
+            raise self._refuse(f"a duration is from 0 seconds to 100 years, not {seconds:g} seconds")
+        return seconds
+
+
+def _late(what: str, seconds: float, line: str) -> Answer:
+    message = f"{what} was done within {format_duration(seconds)}" if what == "no task" else f"{what} was not done after {format_duration(seconds)}; it goes on"
+    return [False, None, Failure("timeout", message, {"dict": ["running", True]}, source=line).to_wire()]

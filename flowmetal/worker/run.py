@@ -1,0 +1,126 @@
+"""One hot run in the worker: its action numbers, its history while it is replayed, its results.
+
+A run is touched by one thread only, the *strand* it lives on.  A blocking child that has had no action yet lives on its parent's
+strand and is not known to the engine; its first action makes it a run of its own (``Session.materialize``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+import msgpack
+
+from flowmetal.values import Wire
+
+SCRIPT: Final = -1
+
+# An event's body as the journal writes it: numbers of kinds and letters of fields (docs/journal-format.md).
+KIND, NUMBER, CALLEE, ARGS, LINE, VALUE, AFTER, INDEX, LATE = "k", "n", "c", "a", "l", "v", "j", "q", "w"
+_ACTION, _CHILD, _RESULT, _TIMER_FIRED, _LOG = 2, 3, 5, 6, 9
+
+
+class History:
+    """What is recorded of a run, read as far as replay must.
+
+    ``actions`` are the recorded actions not asked for yet; ``results`` what is known to have come of any action.
+    """
+
+    def __init__(self) -> None:
+        self.actions: deque[dict[str, Any]] = deque()
+        self.results: dict[int, bytes | None] = {}
+        self.logged: dict[int, int] = {}
+        self.slices: deque[list[bytes]] = deque()
+        self.complete = False
+        self.asked = False
+        self._bodies: deque[bytes] = deque()
+
+    def add(self, bodies: list[bytes], complete: bool) -> None:
+        """Takes a slice that the engine sent."""
+        self.slices.append(bodies)
+        self.complete = complete
+        self.asked = False
+
+    def read(self) -> bool:
+        """Takes one more event in; False when there is none at hand."""
+        while not self._bodies:
+            if not self.slices:
+                return False
+            self._bodies.extend(self.slices.popleft())
+        self._take(msgpack.unpackb(self._bodies.popleft(), strict_map_key=True))
+        return True
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the last slice at hand is being used up although there is more to come."""
+        return not self.slices and not self.complete
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind = event[KIND]
+        if kind == _ACTION or kind == _CHILD:
+            self.actions.append(event)
+        elif kind == _RESULT:
+            if not event.get(LATE):
+                self.results.setdefault(event[NUMBER], event[VALUE])
+        elif kind == _TIMER_FIRED:
+            self.results.setdefault(event[NUMBER], None)
+        elif kind == _LOG:
+            after = event[AFTER]
+            self.logged[after] = max(self.logged.get(after, 0), event[INDEX])
+
+
+class Run:
+    """State of one run; see the module's text."""
+
+    __slots__ = (
+        "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure", "history",
+        "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index", "materialized", "name", "nonce", "number",
+        "open", "packed", "parent", "parent_number", "results", "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(self, run_id: str, incarnation: int, index: int, args: list[Wire], kwargs: list[Wire]) -> None:
+        self.run_id = run_id
+        self.incarnation = incarnation
+        self.index = index
+        self.args = args
+        self.kwargs = kwargs
+        self.bound: list[Wire] | None = None
+        self.name = ""
+        self.nonce = b""
+        self.key = ""
+        self.attempt = 1
+        self.started = ""
+        self.started_ms = 0
+        self.last_now = 0
+        self.number = 0
+        self.log_index = 0
+        self.history: History | None = None
+        # Results of tasks stay, for a task may be waited for many times; results of blocking actions are taken.
+        self.results: dict[int, bytes | None] = {}
+        self.tasks: dict[int, str] = {}
+        self.unobserved: dict[int, None] = {}
+        self.open: dict[int, None] = {}
+        self.waiting: list[int] | None = None
+        self.failure: Wire = None
+        self.ticks = 0
+        self.exhausted = False
+        self.depth = 1
+        self.inlining = True
+        # For a child that is inlined: where it hangs, and what its parent's action will say.
+        self.materialized = True
+        self.parent: Run | None = None
+        self.parent_number = 0
+        self.callee = ""
+        self.packed = b""
+        self.line = ""
+        # For a root script: the first Err and the last Result of the flows that its body called.
+        self.direct_error: tuple[int, Wire] | None = None
+        self.direct_last: tuple[int, Wire] | None = None
+
+    def note_direct(self, number: int, answer: Wire) -> None:
+        """Remembers the Result of a flow that a root script's body called."""
+        if not answer[0] and (self.direct_error is None or number < self.direct_error[0]):
+            self.direct_error = (number, answer)
+        if self.direct_last is None or number > self.direct_last[0]:
+            self.direct_last = (number, answer)

@@ -1,0 +1,159 @@
+"""The worker's main thread: reads frames, loads the program, gives runs to strands and messages to runs."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
+
+import msgpack
+
+from flowmetal.errors import LanguageError
+from flowmetal.identity import idempotency_key
+from flowmetal.language.diagnostics import Diagnostic
+from flowmetal.language.dialect import DIALECT, HOST_BINDING
+from flowmetal.language.program import Program
+from flowmetal.settings import Limits
+from flowmetal.worker.channel import Channel
+from flowmetal.worker.driver import Driver, moment_text
+from flowmetal.worker.evaluation import Evaluator
+from flowmetal.worker.host import FlowHost
+from flowmetal.worker.limits import arm_cpu_limit
+from flowmetal.worker.run import SCRIPT, History, Run
+from flowmetal.worker.strand import Mailbox, Strand, StrandPool
+
+FAULT_EXIT_CODE: Final = 70
+_MAX_ACTIVE: Final = 4
+
+
+class Session:
+    """One worker's life: one program, any number of runs."""
+
+    def __init__(self, channel: Channel, limits: Limits) -> None:
+        self._channel = channel
+        self._limits = limits
+        self._pool = StrandPool(_MAX_ACTIVE, lambda error: self.fault(f"a thread could not start: {error}"))
+        self._driver = Driver(channel, self._pool)
+        evaluator = Evaluator(self._driver, limits, self.fault)
+        self._evaluator = evaluator
+        self._host = FlowHost(self._driver, evaluator, limits)
+        self._program: Program | None = None
+
+    def serve(self) -> None:
+        """Says hello and handles messages until the engine goes away."""
+        self._channel.send(["hello", versions()])
+        self._channel.flush()
+        while messages := self._channel.receive():
+            arm_cpu_limit(self._limits)
+            for message in messages:
+                self._handle(message)
+
+    def fault(self, reason: str) -> NoReturn:
+        """Ends the process, after telling the engine why; nothing else of what is queued matters any more."""
+        try:
+            self._channel.send(["fault", reason[:500]])
+            self._channel.flush()
+        finally:
+            os._exit(FAULT_EXIT_CODE)
+
+    def _handle(self, message: list[Any]) -> None:
+        kind = message[0]
+        if kind in ("result", "history", "evict", "drop"):
+            mailbox = self._driver.mailboxes.get(message[1])
+            if mailbox is not None:
+                if kind == "drop":
+                    mailbox.dropped.add(message[1])
+                mailbox.inbox.put(message)
+        elif kind == "start":
+            self._start(message[1], message[2], message[3])
+        elif kind == "program":
+            self._load(message[1], message[2])
+
+    # -- the program -----------------------------------------------------------------------------------
+
+    def _load(self, main: str, sources: dict[str, str]) -> None:
+        program = Program(main, sources, self._host, self._limits.call_depth)
+        self._driver.program = program
+        try:
+            self._complete(program)
+            budget = [self._limits.fuel_ticks // 1_000]
+            program.load(lambda: _spend(budget))
+        except LanguageError as error:
+            self._channel.send(["invalid", Diagnostic.of_error(error).to_data()])
+        else:
+            self._program = program
+            flows = [flow.to_data() for flow in program.flows]
+            self._channel.send(["loaded", flows, program.labels])
+        self._channel.flush()
+
+    def _complete(self, program: Program) -> None:
+        """Asks for modules until every load of every module is at hand; nothing is evaluated yet."""
+        seen: set[str] = set()
+        waiting = [program.main, program.prelude_main]
+        while waiting:
+            missing = [label for label in waiting if label not in program.sources]
+            if missing:
+                self._channel.send(["need", missing])
+                self._channel.flush()
+                self._take_sources(program)
+            seen.update(waiting)
+            found = [needed for label in waiting for needed in program.loads(label)]
+            waiting = [label for label in dict.fromkeys(found) if label not in seen]
+
+    def _take_sources(self, program: Program) -> None:
+        for message in self._channel.receive():
+            if message[0] == "sources":
+                program.sources.update(message[1])
+                if message[2]:
+                    raise LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
+            elif message[0] in ("start", "program"):
+                self.fault("a message out of order")
+
+    # -- runs ------------------------------------------------------------------------------------------
+
+    def _start(self, run_id: str, incarnation: int, about: dict[str, Any]) -> None:
+        program = self._program
+        if program is None:
+            self.fault("a run without a program")
+        reference = about["flow"]
+        index = program.by_reference.get(reference, SCRIPT) if reference else SCRIPT
+        args, kwargs = msgpack.unpackb(about["args"])[:2]
+        run = Run(run_id, incarnation, index, args, kwargs)
+        run.name = about["name"]
+        run.nonce = about["nonce"]
+        run.key = idempotency_key(run.nonce, run_id)
+        run.attempt = about["attempt"]
+        run.started_ms = about["started_ms"]
+        run.started = moment_text(run.started_ms * 1_000)
+        run.last_now = run.started_ms * 1_000
+        run.inlining = about["inlining"]
+        run.line = about["line"]
+        if about["replay"]:
+            run.history = History()
+        # Messages may come before a strand is free: they wait in a mailbox of the run's own.
+        mailbox = Mailbox()
+        self._driver.mailboxes[run_id] = mailbox
+        self._pool.submit(lambda strand: self._carry(strand, mailbox, run))
+
+    def _carry(self, strand: Strand, mailbox: Mailbox, run: Run) -> None:
+        strand.mailbox = mailbox
+        try:
+            self._evaluator.carry(strand, run)
+        except BaseException as error:
+            # Panics of the interpreter, exhausted memory, faults of ours: never a result of the flow.
+            self.fault(f"{type(error).__name__}: {error}")
+
+
+def _spend(budget: list[int]) -> bool:
+    budget[0] -= 1
+    return budget[0] < 0
+
+
+def versions() -> dict[str, str | int]:
+    """What the worker is made of; a run records it."""
+    return {
+        "flowmetal": version("flowmetal"),
+        "starlark-pyo3": version("starlark-pyo3"),
+        "dialect": DIALECT,
+        "host_binding": HOST_BINDING,
+    }
