@@ -125,9 +125,10 @@ def parse_duration(value: float | str) -> float:
     else:
         seconds = None
     if seconds is None:
-        shown = value if isinstance(value, str) else repr(value)
+        too_long_to_show = type(value) is int and abs(value) > MAX_DURATION_SECONDS
+        shown = "so large a number" if too_long_to_show else f"`{str(value)[:_LONGEST_TEXT]}`"
         raise UsageError(
-            f"`{shown[:_LONGEST_TEXT]}` is not a duration",
+            f"{shown} is not a duration",
             remedy="write seconds as a number, or text such as 250ms, 30s, 1h30m, 2d; at most a hundred years",
         )
     return seconds

@@ -15,7 +15,7 @@ import msgpack
 
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
-from flowmetal.engine.timers import Timers
+from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
@@ -67,6 +67,7 @@ class Runs:
         self.abandon: Callable[[str, int | None], list[int]]
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.finished: Callable[[Header, bytes], None]
+        self.root_taken_up: Callable[[str], None]
         self._enqueue = enqueue
 
     # -- starting what was asked for -------------------------------------------------------------------
@@ -103,6 +104,16 @@ class Runs:
             self.start_detached(run, action, packed)
             return
         self.start_child(run, action, packed)
+
+    def start_root(self, root: RootState, args: bytes) -> None:
+        """Makes a root run ready whose ``started`` has just been written."""
+        header = root.header
+        self.roots[header.run_id] = root
+        if header.deadline_ms is not None:
+            self.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
+        if self.observer is not None:
+            self.observer.started(header.run_id, header.name, "", 0)
+        self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
 
     def start_child(self, run: HotRun, action: OpenAction, args: bytes) -> None:
         """Begins a child run of its own, unless it has begun already in an earlier life of its parent."""
@@ -151,8 +162,9 @@ class Runs:
             action = run.open.pop(number, None)
             if action is not None and action.verb in ("run", "start") and value is not None:
                 run.task_results[number] = value
-            if run.inline_child and worker_knows:
+            if run.inline_child == f"{run_id}.{number}":
                 run.inline_child = ""
+                run.answered = True
             if not worker_knows:
                 run.worker.send(["result", run_id, run.incarnation, number, value])
                 self._unpark(run, number)

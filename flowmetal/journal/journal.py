@@ -102,6 +102,18 @@ class Journal:
             last = next(view.scan("events", *own_range(run_id), reverse=True), None)
         return sequence_of(last[0]) if last is not None else 0
 
+    def last_action(self, run_id: str) -> Event | None:
+        """The latest ``action`` event of a run, or None.
+
+        Raises:
+            JournalError: an event after it, or it, is damaged.
+        """
+        with self.store.view() as view:
+            for key, data in view.scan("events", *own_range(run_id), reverse=True):
+                if events.kind_of(data) == "action":
+                    return events.decode(data, place_of("events", key))
+        return None
+
     def tree_last_sequence(self, root_id: str) -> int:
         """The highest sequence in a root's whole tree: what an adopting ``Writer.raise_sequence`` needs."""
         below = (header.run_id for header in self.descendants(root_id))

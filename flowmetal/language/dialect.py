@@ -6,6 +6,7 @@ what crosses, and the globals.  A change that an older prelude would notice rais
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import starlark
@@ -50,3 +51,10 @@ def make_globals() -> starlark.Globals:
 def make_prelude_globals() -> starlark.Globals:
     """What the prelude sees: ``call_stack`` too, by which it names the line that asked."""
     return starlark.Globals.extended_by([*_SAFE_EXTENSIONS, _Extension.CallStack])
+
+
+def interpreter_version() -> str:
+    """The version of the binding, from the name of its ``dist-info`` (ten times faster than ``importlib.metadata``)."""
+    for entry in Path(starlark.__file__).parent.parent.glob("starlark_pyo3-*.dist-info"):
+        return entry.name.removeprefix("starlark_pyo3-").removesuffix(".dist-info")
+    return "unknown"

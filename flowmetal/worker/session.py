@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import msgpack
@@ -11,7 +10,8 @@ import msgpack
 from flowmetal.errors import LanguageError
 from flowmetal.identity import idempotency_key
 from flowmetal.language.diagnostics import Diagnostic
-from flowmetal.language.dialect import DIALECT, HOST_BINDING
+from flowmetal import __version__
+from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
 from flowmetal.language.program import Program
 from flowmetal.settings import Limits
 from flowmetal.worker.channel import Channel
@@ -152,8 +152,8 @@ def _spend(budget: list[int]) -> bool:
 def versions() -> dict[str, str | int]:
     """What the worker is made of; a run records it."""
     return {
-        "flowmetal": version("flowmetal"),
-        "starlark-pyo3": version("starlark-pyo3"),
+        "flowmetal": __version__,
+        "starlark-pyo3": interpreter_version(),
         "dialect": DIALECT,
         "host_binding": HOST_BINDING,
     }

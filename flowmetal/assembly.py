@@ -1,0 +1,69 @@
+"""The one place that names concrete stores, sources, effects and directories."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from flowmetal.actions.registry import STANDARD
+from flowmetal.clock import SystemClock
+from flowmetal.engine.engine import Engine
+from flowmetal.errors import HomeError
+from flowmetal.journal import ownership
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.lmdb_store import LmdbStore
+from flowmetal.sources import FileSources, locate
+
+JOURNAL_DIRECTORY = "journal"
+DURABILITY_VARIABLE = "FLOWMETAL_DURABILITY"
+
+
+def home_path(option: str | None = None) -> Path:
+    """The home directory: the option, else ``$FLOWMETAL_HOME``, else the platform's user state directory."""
+    chosen = option or os.environ.get("FLOWMETAL_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_state_dir("flowmetal"))
+
+
+def durability() -> str:
+    """``full`` (every commit reaches the disk) or ``os`` (every commit survives the process)."""
+    chosen = os.environ.get(DURABILITY_VARIABLE, "full")
+    if chosen not in ("full", "os"):
+        raise HomeError(f"{DURABILITY_VARIABLE} is {chosen!r}", remedy="it is `full` (the default) or `os`")
+    return chosen
+
+
+def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
+    """The journal of a home, made if it is not there.
+
+    Raises:
+        HomeError: it cannot be used; with ``must_exist`` also when there is none.
+    """
+    path = home / JOURNAL_DIRECTORY
+    if must_exist and not path.is_dir():
+        raise HomeError(f"there is no journal in {home}", remedy="name the home with --home or FLOWMETAL_HOME; `flowmetal run` makes one")
+    return Journal(LmdbStore(path, durability=durability()), home, SystemClock())
+
+
+def open_engine(journal: Journal) -> Engine:
+    """An engine on a journal; it must be made within a running event loop, and closed."""
+    home = journal.home
+    ownership.sweep(home)
+    return Engine(journal, ownership.acquire(home), STANDARD, (os.path.realpath(home),), SystemClock())
+
+
+def prelude_directory() -> Path:
+    """Where the prelude's files are: inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    carried = package / "_prelude"
+    return carried if carried.is_dir() else package.parent / "prelude"
+
+
+def locate_program(file: str) -> tuple[str, FileSources]:
+    """The label of a main file, and where its modules come from.
+
+    Raises:
+        UsageError: no such file.
+    """
+    return locate(file, prelude_directory())

@@ -1,0 +1,286 @@
+"""The engine: one asyncio loop that owns a home's runs while it lives.
+
+Everything happens in turns.  A turn begins with frames from a worker, a timer, the end of an effect, mail, or a call of the methods
+below; it ends with ``settle``: what waits for durability is committed and let go, ready runs are given to workers, frames are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from flowmetal.actions.registry import Registry
+from flowmetal.clock import Clock
+from flowmetal.engine.detached import start_detached
+from flowmetal.engine.dispatch import BadMessage, Dispatcher, StoppedRun
+from flowmetal.engine.effects import Effects
+from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.programs import Programs, SourceProvider, program_key
+from flowmetal.engine.recovery import take_up
+from flowmetal.engine.runs import Observer, Runs
+from flowmetal.engine.scheduler import Scheduler
+from flowmetal.engine.starting import RunRequest, root_state, start_request, widen_grants
+from flowmetal.engine.table import ProgramState, Start
+from flowmetal.engine.timers import DEADLINE, Timers
+from flowmetal.errors import FlowmetalError, HomeError, InternalError
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.ownership import Ownership
+from flowmetal.journal.starting import Begun
+from flowmetal.permissions.grants import GrantSet
+from flowmetal.settings import Limits
+
+_MAIL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a root run came out: ``value`` is the encoded Result, or None with the ``error`` that stopped it unfinished."""
+
+    header: Header
+    value: bytes | None
+    error: FlowmetalError | None = None
+
+
+class Engine:
+    """Drives runs; use it within one running event loop, and ``close`` it.
+
+    Args:
+        journal: the home's journal.
+        ownership: this engine's identity, its lock held.
+        registry: the effects there are.
+        protected: directories that no grant opens.
+        clock: the time.
+    """
+
+    def __init__(self, journal: Journal, ownership: Ownership, registry: Registry, protected: tuple[str, ...], clock: Clock) -> None:
+        self._journal = journal
+        self._ownership = ownership
+        self._clock = clock
+        self._ledger = Ledger(journal, clock, self._store_failed)
+        self._timers = Timers(clock, self._timers_fired)
+        self._runs = Runs(self._ledger, self._timers, self._enqueue)
+        self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle)
+        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker)
+        self._effects = Effects(self._runs, registry, protected, self._settle)
+        self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
+        self._runs.perform = self._effects.perform
+        self._runs.abandon = self._effects.abandon
+        self._runs.finished = self._root_finished
+        self._runs.root_taken_up = self._expect
+        self._runs.start_detached = lambda run, action, args: start_detached(self._runs, self._scheduler, run, action, args)
+        self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
+        self._seen_transaction = journal.store.last_transaction()
+        self._mail_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def engine_id(self) -> bytes:
+        """The 16 bytes that name this engine as the owner of runs."""
+        return self._ownership.engine_id
+
+    @property
+    def owned(self) -> list[str]:
+        """The root runs that are being driven."""
+        return list(self._runs.roots)
+
+    def observe(self, observer: Observer | None) -> None:
+        """Tells ``observer`` of what happens from now on."""
+        self._runs.observer = observer
+
+    # -- starting and resuming -------------------------------------------------------------------------
+
+    async def load(self, main: str, provider: SourceProvider, limits: Limits) -> ProgramState:
+        """Loads a program in a worker.
+
+        Raises:
+            LanguageError: it cannot be loaded.
+        """
+        return await self._programs.load(main, provider, limits)
+
+    def begin(self, program: ProgramState, request: RunRequest) -> Begun:
+        """Starts a root run of a loaded program, or finds the one that has its id.
+
+        Raises:
+            ConflictError: the id exists with another flow, other arguments or grants.
+        """
+        self._ledger.tick()
+        asked = start_request(request, program, self._ledger.now_ms)
+        begun = self._journal.begin(asked, self.engine_id)
+        if begun.outcome == "started":
+            # The program at hand is the one that was pinned; no second worker for it.
+            self._programs.remember(program_key(begun.header.program, begun.header.grants_digest, program.limits), program)
+            self._take_up(begun.header, fresh=request.args)
+        elif begun.outcome == "adopted":
+            self._take_up(begun.header)
+        return begun
+
+    def adopt(self, root_id: str, more: GrantSet | None = None) -> Header:
+        """Takes up a free root run; ``more`` is granted to it from now on.
+
+        Raises:
+            RunBusyError: a live engine drives it.
+            UnknownRunError: no such run.
+        """
+        self._ledger.tick()
+        header = self._journal.adopt(root_id, self.engine_id)
+        if not header.is_finished:
+            self._take_up(header, more=more)
+        return header
+
+    def _take_up(self, header: Header, *, fresh: bytes | None = None, more: GrantSet | None = None) -> None:
+        root = root_state(self._journal, self._programs, header)
+        self._expect(header.run_id)
+        if fresh is not None:
+            self._runs.start_root(root, fresh)
+        else:
+            take_up(self._runs, self._scheduler, root)
+        if more is not None and (more.allow or more.deny):
+            widen_grants(self._ledger, root, more)
+            root.header = replace(root.header, grants_digest=root.grants.digest())
+            self._ledger.put_header(root.header)
+        if self._mail_timer is None:
+            self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
+        self._settle()
+
+    def _expect(self, root_id: str) -> None:
+        self._outcomes.setdefault(root_id, asyncio.get_running_loop().create_future())
+
+    def _enqueue(self, start: Start) -> None:
+        self._scheduler.enqueue(start)
+
+    async def outcome(self, root_id: str) -> Outcome:
+        """Waits for the end of a root run that this engine drives."""
+        return await asyncio.shield(self._outcomes[root_id])
+
+    async def idle(self) -> None:
+        """Waits until no root run is driven any more."""
+        while pending := [each for each in self._outcomes.values() if not each.done()]:
+            await asyncio.wait(pending)
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        """Ends a run that this engine drives, with its descendants."""
+        self._ledger.tick()
+        self._runs.cancel_tree(run_id, reason)
+        self._settle()
+
+    def close(self) -> None:
+        """Makes everything durable, ends the workers, gives the runs up."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._mail_timer is not None:
+            self._mail_timer.cancel()
+        self._effects.close()
+        self._timers.close()
+        self._ledger.commit()
+        self._programs.close()
+        if not self._ledger.failed:
+            for root_id in self.owned:
+                self._journal.release(root_id, self.engine_id)
+        self._ownership.release()
+
+    # -- turns -----------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        if not self._closed:
+            self._ledger.settle()
+            self._scheduler.pump()
+            # Giving runs out may have appended more; what waits for it is let go now.
+            self._ledger.settle()
+            self._programs.flush()
+
+    def _worker_spoke(self, worker: WorkerProcess, messages: Iterable[list[Any]]) -> None:
+        self._ledger.tick()
+        handle = self._dispatcher.handle
+        try:
+            for message in messages:
+                handle(worker, message)
+        except BadMessage as error:
+            worker.kill(f"it sent {error.message}")
+        self._settle()
+
+    def _worker_ended(self, program: ProgramState, reason: str) -> None:
+        if self._closed:
+            return
+        self._ledger.tick()
+        never_loaded = not program.is_loaded
+        self._scheduler.worker_ended(program, reason)
+        if never_loaded and program.failed_loads >= 3:
+            self._give_up(program, reason)
+        self._settle()
+
+    def _give_up(self, program: ProgramState, reason: str) -> None:
+        for root in [each for each in self._runs.roots.values() if each.program is program]:
+            error = InternalError(f"the program of {root.header.run_id} cannot be loaded: {reason}")
+            self._stopped(StoppedRun(root.header.run_id, error))
+
+    def _timers_fired(self, fired: list[tuple[str, int]]) -> None:
+        self._ledger.tick()
+        for run_id, number in fired:
+            if number == DEADLINE:
+                self._runs.cancel_tree(run_id, "its time is up", kind="timeout")
+            else:
+                self._runs.timer_fired(run_id, number)
+        self._settle()
+
+    def _look_for_mail(self) -> None:
+        self._mail_timer = None
+        transaction = self._journal.store.last_transaction()
+        if transaction not in (self._seen_transaction, self._ledger.own_transaction):
+            self._take_mail()
+        self._seen_transaction = transaction
+        if not self._closed and self._runs.roots:
+            self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
+
+    def _take_mail(self) -> None:
+        self._ledger.tick()
+        for key, run_id, message in self._journal.mail_for(self.owned):
+            self._ledger.writer.delete_mail(key)
+            if message.get("kind") == "cancel":
+                self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+        self._settle()
+
+    # -- ends ------------------------------------------------------------------------------------------
+
+    def _root_finished(self, header: Header, value: bytes) -> None:
+        self._resolve(header.run_id, Outcome(header, value))
+
+    def _stopped(self, stopped: StoppedRun) -> None:
+        root_id = stopped.run_id.partition(".")[0]
+        root = self._runs.roots.pop(root_id, None)
+        if root is None:
+            return
+        for run_id in [each for each in self._runs.hot if each.partition(".")[0] == root_id]:
+            run = self._runs.forget(run_id)
+            if run is not None:
+                run.worker.send(["drop", run_id, run.incarnation])
+        if self._ledger.commit():
+            self._journal.release(root_id, self.engine_id)
+        self._resolve(root_id, Outcome(root.header, None, stopped.error))
+
+    def _store_failed(self, error: HomeError) -> None:
+        """Nothing may be assumed after this: the workers are ended, all outcomes are this error."""
+        self._programs.close()
+        for root_id, root in list(self._runs.roots.items()):
+            self._resolve(root_id, Outcome(root.header, None, error))
+
+    def _resolve(self, root_id: str, outcome: Outcome) -> None:
+        future = self._outcomes.get(root_id)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+
+@contextlib.contextmanager
+def closing(engine: Engine, also: Callable[[], None] | None = None) -> Any:
+    """The engine, closed at the end; ``also`` is called after that."""
+    try:
+        yield engine
+    finally:
+        engine.close()
+        if also is not None:
+            also()

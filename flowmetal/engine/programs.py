@@ -1,0 +1,211 @@
+"""Programs and the workers that serve them: spawning, loading, watching over time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.table import ProgramState
+from flowmetal.errors import FlowmetalError, LanguageError
+from flowmetal.language.diagnostics import Diagnostic
+from flowmetal.language.flows import FlowInfo
+from flowmetal.settings import Limits
+
+_MAX_FAILED_LOADS: Final = 3
+_WATCH_SECONDS: Final = 1.0
+_MAX_MODULES: Final = 2_000
+
+
+class SourceProvider(Protocol):
+    """Where the text of modules comes from while a program is first loaded."""
+
+    def text_of(self, label: str) -> str:
+        """The text of a module.
+
+        Raises:
+            LanguageError: there is no such module, or it cannot be read.
+        """
+        ...
+
+
+class Programs:
+    """All programs of an engine.
+
+    Args:
+        on_messages: takes messages of runs.
+        on_end: told that a program's worker is no more, and why.
+        ready: told that a program's worker can take runs.
+    """
+
+    def __init__(
+        self,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[ProgramState, str], None],
+        ready: Callable[[], None],
+    ) -> None:
+        self._on_messages = on_messages
+        self._on_end = on_end
+        self._ready = ready
+        self._states: dict[str, ProgramState] = {}
+        self._by_worker: dict[WorkerProcess, ProgramState] = {}
+        self._loading: dict[int, asyncio.Future[None]] = {}
+        self._providers: dict[int, SourceProvider] = {}
+        self._watching: asyncio.TimerHandle | None = None
+
+    async def load(self, main: str, provider: SourceProvider, limits: Limits) -> ProgramState:
+        """A program from its main label, every module of it fetched from ``provider``.
+
+        Raises:
+            LanguageError: it cannot be loaded.
+        """
+        program = ProgramState(main, {}, limits)
+        self._providers[id(program)] = provider
+        loaded = asyncio.get_running_loop().create_future()
+        self._loading[id(program)] = loaded
+        self.ensure_worker(program)
+        try:
+            await loaded
+        finally:
+            del self._loading[id(program)]
+            del self._providers[id(program)]
+        return program
+
+    def pinned(self, key: str, main: str, sources: Callable[[], dict[str, str]], limits: Limits) -> ProgramState:
+        """The program of a recorded run; ``key`` tells programs apart, ``sources`` reads the pinned code."""
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = ProgramState(main, sources(), limits)
+        return state
+
+    def remember(self, key: str, program: ProgramState) -> None:
+        """Makes a program that was loaded from files the one for runs pinned to the same code."""
+        self._states.setdefault(key, program)
+
+    def ensure_worker(self, program: ProgramState) -> bool:
+        """Sees that a program has a worker; whether it can take runs now."""
+        if program.worker is None:
+            if program.failed_loads >= _MAX_FAILED_LOADS:
+                return False
+            worker = WorkerProcess(program.limits, self._handle, self._ended)
+            program.worker = worker
+            self._by_worker[worker] = program
+            worker.send(["program", program.main, program.sources])
+            worker.flush()
+            self._watch()
+        return program.is_loaded
+
+    def flush(self) -> None:
+        """Writes what is queued for all workers."""
+        for worker in self._by_worker:
+            worker.flush()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        if self._watching is not None:
+            self._watching.cancel()
+        for worker in list(self._by_worker):
+            worker.stop()
+        self._by_worker.clear()
+
+    # -- messages --------------------------------------------------------------------------------------
+
+    def _handle(self, worker: WorkerProcess, messages: list[list[Any]]) -> None:
+        program = self._by_worker.get(worker)
+        if program is None:
+            return
+        if program.is_loaded:
+            self._on_messages(worker, messages)
+            return
+        for message in messages:
+            self._handle_loading(program, worker, message)
+
+    def _handle_loading(self, program: ProgramState, worker: WorkerProcess, message: list[Any]) -> None:
+        kind = message[0]
+        if kind == "hello":
+            program.versions = {str(name): str(value) for name, value in message[1].items()}
+        elif kind == "need":
+            self._send_sources(program, worker, message[1])
+        elif kind == "loaded":
+            try:
+                flows = [FlowInfo.from_data(each) for each in message[1]]
+            except (FlowmetalError, ValueError, TypeError, KeyError):
+                worker.kill("it sent flows that are none")
+                return
+            program.flows = {flow.reference: flow for flow in flows}
+            program.labels = [str(label) for label in message[2]]
+            program.is_loaded = True
+            self._loaded(program, None)
+            self._ready()
+        elif kind == "invalid":
+            self._loaded(program, Diagnostic(*[str(part) for part in message[1][:5]]).to_error())
+        elif kind != "fault":
+            worker.kill(f"it sent {kind} before its program was loaded")
+
+    def _loaded(self, program: ProgramState, error: FlowmetalError | None) -> None:
+        loading = self._loading.get(id(program))
+        if loading is not None and not loading.done():
+            if error is None:
+                loading.set_result(None)
+            else:
+                loading.set_exception(error)
+        elif error is not None and program.worker is not None:
+            program.worker.kill(f"the pinned program cannot be loaded: {error.message}")
+
+    def _send_sources(self, program: ProgramState, worker: WorkerProcess, labels: list[Any]) -> None:
+        provider = self._providers.get(id(program))
+        found: dict[str, str] = {}
+        problem: list[str] = []
+        for label in labels:
+            try:
+                if provider is None or not isinstance(label, str):
+                    raise LanguageError(f"the module {label} is not among the pinned ones")
+                if len(program.sources) >= _MAX_MODULES:
+                    raise LanguageError(f"the program has more than {_MAX_MODULES:,} modules")
+                found[label] = program.sources[label] = provider.text_of(label)
+            except LanguageError as error:
+                problem = [error.message, error.place, error.remedy]
+                break
+        worker.send(["sources", found, problem])
+        worker.flush()
+
+    def _ended(self, worker: WorkerProcess, reason: str) -> None:
+        program = self._by_worker.pop(worker, None)
+        if program is None:
+            return
+        if not program.is_loaded:
+            program.failed_loads += 1
+            self._loaded(program, LanguageError(f"the program cannot be loaded: {reason}", place=program.main.removeprefix("//")))
+        program.worker = None
+        self._on_end(program, reason)
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._watching = None
+        now = time.monotonic()
+        for worker, program in list(self._by_worker.items()):
+            busy = not program.is_loaded or any(run.is_executing for run in program.hot.values())
+            if not busy:
+                worker.last_heard = now
+                continue
+            limits = program.limits
+            cpu = worker.cpu_seconds()
+            if now - worker.last_heard > limits.evaluation_seconds:
+                worker.kill(f"it computed for more than {limits.evaluation_seconds:g} seconds without an action")
+            elif cpu is not None and cpu - worker.cpu_at_last_heard > limits.cpu_seconds:
+                worker.kill(f"it used more than {limits.cpu_seconds:g} seconds of processor time without an action")
+        if self._by_worker:
+            self._watch()
+
+
+def program_key(program_digest: str, grants_digest: str, limits: Limits) -> str:
+    """What tells the programs of an engine apart: the code graph, the grants, the limits."""
+    return hashlib.sha256(f"{program_digest}|{grants_digest}|{sorted(limits.to_data().items())}".encode()).hexdigest()

@@ -1,0 +1,46 @@
+"""Taking up a root run with all its descendants: timers are set again, the rest is made ready to be replayed."""
+
+from __future__ import annotations
+
+from flowmetal.engine.runs import Runs
+from flowmetal.engine.scheduler import Scheduler
+from flowmetal.engine.table import RootState, Start
+from flowmetal.engine.timers import DEADLINE
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+
+
+def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
+    """Goes through a root's tree.  A run that only sleeps stays cold; every other unfinished one is woken."""
+    journal = runs.ledger.journal
+    header = root.header
+    runs.roots[header.run_id] = root
+    runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
+    if header.deadline_ms is not None:
+        runs.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
+    _take_up_one(runs, scheduler, root, header)
+    for each in journal.descendants(header.run_id):
+        if not each.is_finished:
+            _take_up_one(runs, scheduler, root, each)
+
+
+def _take_up_one(runs: Runs, scheduler: Scheduler, root: RootState, header: Header) -> None:
+    if header.status != "waiting" or header.wake_at_ms is None or header.wake_action is None:
+        scheduler.enqueue(Start(header.run_id, root))
+        return
+    verb, slept_ms = _sleep_of(runs.ledger.journal, header)
+    if verb == "sleep_until":
+        runs.timers.at(header.run_id, header.wake_action, header.wake_at_ms / 1_000)
+        return
+    # A clock that was set back must not make a sleep longer than it was.
+    remaining_ms = min(header.wake_at_ms - runs.ledger.now_ms, slept_ms)
+    runs.timers.after(header.run_id, header.wake_action, max(0.0, remaining_ms / 1_000))
+
+
+def _sleep_of(journal: Journal, header: Header) -> tuple[str, int]:
+    """The verb of the action a run sleeps in, and its whole length in milliseconds."""
+    event = journal.last_action(header.run_id)
+    due_ms = None if event is None else event.fields.get("due_ms")
+    if event is None or due_ms is None:
+        return "sleep", 0
+    return str(event.fields["callee"]), due_ms - event.at_ms

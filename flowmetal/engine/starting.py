@@ -1,0 +1,119 @@
+"""Starting a root run and taking one up again: from a request to what the journal holds, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.programs import Programs, program_key
+from flowmetal.engine.table import ProgramState, RootState
+from flowmetal.errors import JournalError
+from flowmetal.journal import events
+from flowmetal.journal.blobs import externalize
+from flowmetal.journal.headers import Header, program_digest
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.starting import StartRequest
+from flowmetal.permissions.grants import GrantSet
+from flowmetal.settings import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What someone wants run.
+
+    ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``; ``base_dir`` absolute.
+    """
+
+    run_id: str
+    flow: str
+    name: str
+    args: bytes
+    grants: GrantSet
+    base_dir: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    deadline_ms: int | None = None
+
+
+def code_of(program: ProgramState) -> dict[str, str]:
+    """Label → hex sha256 of every module, in load order."""
+    return {label: hashlib.sha256(program.sources[label].encode()).hexdigest() for label in program.labels}
+
+
+def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> StartRequest:
+    """All that starting a root run writes."""
+    digests = code_of(program)
+    kept, blobs = externalize(request.args, request.run_id)
+    facts = events.RootFacts(
+        program=list(digests.items()),
+        main=program.main,
+        limits=program.limits.to_data(),
+        grants=request.grants.to_data(),
+        base_dir=request.base_dir,
+        nonce=os.urandom(16),
+        versions=program.versions,
+        labels=request.labels,
+        deadline_ms=request.deadline_ms,
+    )
+    header = Header(
+        run_id=request.run_id,
+        flow=request.flow,
+        name=request.name,
+        root=request.run_id,
+        created_ms=now_ms,
+        program=program_digest(digests.items()),
+        main=program.main,
+        deadline_ms=request.deadline_ms,
+        labels=dict(request.labels),
+        args_digest=hashlib.sha256(request.args).hexdigest(),
+        grants_digest=request.grants.digest(),
+    )
+    started = events.started(now_ms, request.flow, request.name, kept, root=facts)
+    code = {digest: program.sources[label] for label, digest in digests.items()}
+    return StartRequest(header, started, code, blobs)
+
+
+def root_state(journal: Journal, programs: Programs, header: Header) -> RootState:
+    """What a root run's own ``started`` says of it, and the program it is pinned to.
+
+    Raises:
+        JournalError: the event or the code is missing or damaged.
+    """
+    fields = started_fields(journal, header.run_id)
+    grants = GrantSet.from_data(fields["grants"])
+    if grants.digest() != header.grants_digest:
+        grants = _current_grants(journal, header.run_id, grants)
+    limits = Limits.from_data(fields["limits"])
+    key = program_key(header.program, header.grants_digest, limits)
+    program = programs.pinned(key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits)
+    return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits)
+
+
+def started_fields(journal: Journal, run_id: str) -> Mapping[str, Any]:
+    """The fields of a run's ``started``.
+
+    Raises:
+        JournalError: there is none.
+    """
+    for _, event in journal.history(run_id):
+        if event.kind == "started":
+            return event.fields
+        break
+    raise JournalError(f"the run {run_id} has no first event", place=f"events {run_id}", remedy="`flowmetal verify` lists what is damaged")
+
+
+def _current_grants(journal: Journal, run_id: str, grants: GrantSet) -> GrantSet:
+    for _, event in journal.history(run_id):
+        if event.kind == "grants":
+            grants = GrantSet.from_data(event.fields["grants"])
+    return grants
+
+
+def widen_grants(ledger: Ledger, root: RootState, more: GrantSet) -> None:
+    """Grants a run more, from now on; an event."""
+    root.grants = root.grants.widen(more)
+    key = root.header.run_id.encode()
+    ledger.append(key, events.grants(ledger.now_ms, root.grants.to_data()))

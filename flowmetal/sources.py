@@ -1,0 +1,72 @@
+"""Where the text of modules comes from when a program is loaded from files: the program's root, and the prelude that ships with Flowmetal."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flowmetal.errors import LanguageError, UsageError, did_you_mean
+from flowmetal.language.labels import PRELUDE, is_prelude
+from flowmetal.language.scan import decode_source
+
+PROJECT_FILE: Final = "flowmetal.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSources:
+    """Modules below ``root``; ``prelude`` is the directory of the prelude's files."""
+
+    root: Path
+    prelude: Path
+
+    def text_of(self, label: str) -> str:
+        """The text of a module.
+
+        Raises:
+            LanguageError: there is no such file, it cannot be read, or is not UTF-8.
+        """
+        package, _, name = label.rpartition("//")
+        directory = self.prelude if is_prelude(label) else self.root
+        if package not in ("", PRELUDE):
+            raise LanguageError(f"there is no package {package}")
+        path = directory / name
+        shown = name if is_prelude(label) else os.path.relpath(path)
+        try:
+            resolved = path.resolve(strict=True)
+            if not resolved.is_relative_to(directory.resolve()):
+                raise LanguageError(f"{shown} is a link that leaves the program's root", place=shown)
+            return decode_source(resolved.read_bytes(), shown)
+        except FileNotFoundError:
+            raise LanguageError(f"there is no file {shown}{self._near(path)}", remedy=f"the program's root is {directory}") from None
+        except OSError as error:
+            raise LanguageError(f"{shown} cannot be read: {error.strerror}") from None
+
+    def _near(self, path: Path) -> str:
+        try:
+            names = os.listdir(path.parent)
+        except OSError:
+            return ""
+        return did_you_mean(path.name, names)
+
+
+def locate(file: str, prelude: Path) -> tuple[str, FileSources]:
+    """The label of a main file, and the sources it is to be loaded from.
+
+    The root is the nearest folder upward with a ``flowmetal.toml``, else the file's own folder.
+
+    Raises:
+        UsageError: no such file, a directory, or not a ``.flow`` file.
+    """
+    path = Path(file)
+    if path.suffix != ".flow":
+        raise UsageError(f"{file} is not a .flow file", remedy="flow files end in .flow; a flow of one is named FILE.flow:NAME")
+    if not path.exists():
+        names = [str(each) for each in path.parent.glob("*.flow")] if path.parent.is_dir() else []
+        raise UsageError(f"there is no file {file}{did_you_mean(file, names)}")
+    if not path.is_file():
+        raise UsageError(f"{file} is not a file")
+    folder = path.resolve().parent
+    root = next((each for each in [folder, *folder.parents] if (each / PROJECT_FILE).is_file()), folder)
+    return f"//{path.resolve().relative_to(root).as_posix()}", FileSources(root, prelude)
