@@ -1,0 +1,1 @@
+"""Tests; helpers shared by several files are imported from here by their full name."""

@@ -1,0 +1,144 @@
+"""Killed processes and full disks: the old text or the new, never a part."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowmetal.actions.write import temporary_name
+from tests.actions.desk import KEY, Desk
+
+CHECKOUT = Path(__file__).parents[2]
+
+PREAMBLE = """
+import resource, sys
+from pathlib import Path
+from flowmetal.actions import EffectFailure
+from flowmetal.permissions import parse_grants
+from tests.actions.desk import Desk
+base = Path(sys.argv[1])
+desk = Desk(base, parse_grants(["write=out"], [], str(base)))
+"""
+
+
+def command(*args: str) -> list[str]:
+    return [sys.executable, "-W", "error", *args]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+
+
+def run(*args: str, wrapper: tuple[str, ...] = ()) -> str:
+    done = subprocess.run(
+        [*wrapper, *command(*args)], env=environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_killed_at_every_system_call(base: Path) -> None:
+    found = json.loads(run("-m", "tests.actions.kill_everywhere", str(base)))
+    assert len(found) > 60
+    for case in found:
+        before = "old" if case["existing"] else "none"
+        assert set(case["states"]) <= {before, "new"}, case
+        assert case["leftovers"] <= 1, case
+        assert case["end"] == "new", case
+        assert case["names"] == ["file"], case
+    assert {state for case in found for state in case["states"]} == {"old", "new", "none"}
+    assert {case["leftovers"] for case in found} == {0, 1}
+
+
+def test_killed_at_any_moment(desk: Desk, base: Path) -> None:
+    size = 400_000
+    file = base / "out" / "file"
+    file.write_text("a" * size)
+    script = PREAMBLE + f"print(flush=True)\nwhile True:\n    for c in 'ab': desk('write', 'out/file', c * {size})\n"
+    for delay_milliseconds in (0, 1, 3, 7, 12, 20):
+        with subprocess.Popen(command("-c", script, str(base)), env=environment(), stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(delay_milliseconds / 1_000)
+            process.send_signal(signal.SIGKILL)
+        assert file.read_text() in ("a" * size, "b" * size)
+        assert set(os.listdir(base / "out")) <= {"file", temporary_name(KEY)}
+    desk("write", "out/file", "end")
+    assert os.listdir(base / "out") == ["file"]
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_text(desk: Desk, base: Path) -> None:
+    (base / "out" / "file").write_text("old")
+    script = (
+        PREAMBLE
+        + """
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+for path in ("out/file", "out/new"):
+    try:
+        desk("write", path, "x" * 100_000)
+    except EffectFailure as failure:
+        print(failure.kind, failure.message)
+"""
+    )
+    assert run("-c", script, str(base)).splitlines() == [
+        "effect cannot write `out/file`: file too large",
+        "effect cannot write `out/new`: file too large",
+    ]
+    assert os.listdir(base / "out") == ["file"]
+    assert (base / "out" / "file").read_text() == "old"
+
+
+def test_an_append_that_ends_early_says_how_far_it_came(desk: Desk, base: Path) -> None:
+    script = (
+        PREAMBLE
+        + """
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    desk("append", "out/log", "x" * 10_500)
+except EffectFailure as failure:
+    print(failure.kind, failure.message, failure.details)
+"""
+    )
+    output = run("-c", script, str(base))
+    assert "only 10,000 of 10,500 bytes were written; is the disk full?" in output
+    assert "{'dict': ['path', 'out/log', 'written_bytes', 10000]}" in output
+
+
+def can_mount() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    wrapper = [unshare, "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
+    return subprocess.run(wrapper, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="a small file system of our own needs user namespaces")
+def test_a_full_disk_leaves_the_old_text(desk: Desk, base: Path) -> None:
+    script = (
+        PREAMBLE
+        + """
+import os, subprocess
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(base / "out")], check=True)
+desk("write", "out/file", "old")
+for path in ("out/file", "out/new"):
+    try:
+        desk("write", path, "x" * 100_000)
+    except EffectFailure as failure:
+        print(failure.kind, failure.message)
+print(os.listdir(base / "out"), (base / "out" / "file").read_text())
+"""
+    )
+    wrapper = ("unshare", "--user", "--map-root-user", "--mount")
+    assert run("-c", script, str(base), wrapper=wrapper).splitlines() == [
+        "effect cannot write `out/file`: no space left on device",
+        "effect cannot write `out/new`: no space left on device",
+        "['file'] old",
+    ]
