@@ -88,6 +88,10 @@ class Engine:
         """The root runs that are being driven."""
         return list(self._runs.roots)
 
+    def worker_pids(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return self._programs.worker_pids()
+
     def observe(self, observer: Observer | None) -> None:
         """Tells ``observer`` of what happens from now on."""
         self._runs.observer = observer

@@ -98,6 +98,10 @@ class Programs:
             self._watch()
         return program.is_loaded
 
+    def worker_pids(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return [worker.pid for worker in self._by_worker]
+
     def flush(self) -> None:
         """Writes what is queued for all workers."""
         for worker in self._by_worker:
