@@ -6,12 +6,16 @@ LMDB's exceptions are known by name, so that only ``lmdb_store.py`` imports the 
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Final
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, StorageError
 
 _DISK_ERRNOS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
+
+# Older bindings of LMDB say the error's number in words only.
+_DISK_TEXTS: Final = tuple(os.strerror(number) for number in sorted(_DISK_ERRNOS))
 
 _DISK: Final = (StorageError, "the disk refused", "make room or check the disk, then start again")
 _DAMAGED: Final = (
@@ -47,7 +51,11 @@ def translate(error: Exception, path: Path) -> FlowmetalError:
     """The error of our family for one of LMDB's, of the operating system's, or of our family already."""
     if isinstance(error, FlowmetalError):
         return error
-    code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
-    meaning = _DISK if code in _DISK_ERRNOS else _MEANINGS.get(type(error).__name__, _UNUSABLE)
+    meaning = _DISK if _is_of_the_disk(error) else _MEANINGS.get(type(error).__name__, _UNUSABLE)
     family, message, remedy = meaning
     return family(f"{message}: {error}", place=str(path), remedy=remedy)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
+    return code in _DISK_ERRNOS or str(error).endswith(_DISK_TEXTS)

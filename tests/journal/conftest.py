@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.journal.journal_samples import HeldClock
 
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import LmdbStore
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.journal.store import Store
+from tests.journal.journal_samples import HeldClock
 
 settings.register_profile("journal", deadline=None)
 settings.load_profile("journal")

@@ -33,7 +33,9 @@ class HeldClock:
 
 
 def root_facts(**changes: Any) -> RootFacts:
-    facts = RootFacts([("//f.flow", DIGEST)], "//f.flow", {"fuel": 10}, {"http": []}, "/base", bytes(16), {"host": "1"}, {})
+    facts = RootFacts(
+        [("//f.flow", DIGEST)], "//f.flow", {"fuel": 10}, {"http": []}, "/base", bytes(16), {"host": "1"}, {}
+    )
     return replace(facts, **changes)
 
 

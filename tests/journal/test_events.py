@@ -6,7 +6,6 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.journal.journal_samples import ARGUMENTS, built_events, root_facts
 
 from flowmetal.errors import JournalError
 from flowmetal.journal import events
@@ -14,6 +13,7 @@ from flowmetal.journal.blobs import INLINE_BYTES, externalize, is_reference, loa
 from flowmetal.journal.event_schema import KEYS, KINDS, SCHEMAS
 from flowmetal.journal.framing import seal
 from flowmetal.journal.memory_store import MemoryStore
+from tests.journal.journal_samples import ARGUMENTS, built_events, root_facts
 
 
 def expected_fields(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:

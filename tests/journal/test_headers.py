@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.journal.journal_samples import counts, names, root_header, texts, times
 
 from flowmetal.errors import JournalError
 from flowmetal.journal.blobs import externalize
@@ -22,6 +21,7 @@ from flowmetal.journal.headers import (
     remove_header,
 )
 from flowmetal.journal.memory_store import MemoryStore
+from tests.journal.journal_samples import counts, names, root_header, texts, times
 
 run_ids = st.from_regex(r"[A-Za-z0-9_-]{1,100}(\.[1-9]{1,3}){0,3}", fullmatch=True)
 results = st.none() | st.binary(max_size=20) | st.just(externalize(bytes(20_000), "r")[0])

@@ -1,0 +1,175 @@
+"""Engines that are real processes, and die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flowmetal.errors import HomeError, RunBusyError
+from flowmetal.journal import ownership
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.lmdb_store import LmdbStore
+from tests.journal.journal_samples import HeldClock, request
+
+ENGINE = """
+import sys
+from pathlib import Path
+from flowmetal.clock import SystemClock
+from flowmetal.errors import RunBusyError
+from flowmetal.journal import ownership
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.lmdb_store import LmdbStore
+
+home = Path(sys.argv[1])
+journal = Journal(LmdbStore(home / "journal", durability="os"), home, SystemClock())
+me = ownership.acquire(home)
+print(me.engine_id.hex(), flush=True)
+for line in sys.stdin:
+    try:
+        journal.adopt(line.strip(), me.engine_id)
+        print("won", flush=True)
+    except RunBusyError:
+        print("lost", flush=True)
+"""
+
+
+class Engine:
+    """Another process that adopts the runs it is told."""
+
+    def __init__(self, home: Path) -> None:
+        checkout = str(Path(__file__).parents[2])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ENGINE, str(home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": checkout},
+        )
+        self.engine_id = bytes.fromhex(self.line())
+
+    def line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def ask(self, run_id: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(run_id + "\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture
+def disk_journal(home: Path) -> Journal:
+    return Journal(LmdbStore(home / "journal", durability="os"), home, HeldClock())
+
+
+def test_of_two_processes_exactly_one_adopts(disk_journal: Journal, home: Path) -> None:
+    run_ids = [f"run{number}" for number in range(30)]
+    for run_id in run_ids:
+        disk_journal.begin(request(run_id), None)
+    engines = [Engine(home), Engine(home)]
+    for run_id in run_ids:
+        for engine in engines:
+            engine.ask(run_id)
+        answers = [engine.line() for engine in engines]
+        assert sorted(answers) == ["lost", "won"]
+        assert disk_journal.require(run_id).owner == engines[answers.index("won")].engine_id
+    for engine in engines:
+        engine.kill()
+    disk_journal.store.close()
+
+
+def test_a_killed_owner_frees_its_runs(disk_journal: Journal, home: Path, engine: bytes) -> None:
+    disk_journal.begin(request("etl"), None)
+    other = Engine(home)
+    other.ask("etl")
+    assert other.line() == "won"
+    with pytest.raises(RunBusyError):
+        disk_journal.adopt("etl", engine)
+    assert ownership.is_alive(home, other.engine_id)
+    other.kill()
+    assert not ownership.is_alive(home, other.engine_id)
+    assert disk_journal.adopt("etl", engine).owner == engine
+    assert ownership.sweep(home) == 1, "the dead engine's file"
+    assert ownership.is_alive(home, engine)
+    disk_journal.store.close()
+
+
+def test_probing_drops_no_lock(home: Path) -> None:
+    mine = ownership.acquire(home)
+    for _ in range(3):
+        assert ownership.is_alive(home, mine.engine_id)
+        assert ownership.sweep(home) == 0
+    mine.release()
+    assert not ownership.is_alive(home, mine.engine_id)
+    assert list((home / "engines").iterdir()) == []
+
+
+def test_probes_do_not_see_each_other(home: Path) -> None:
+    dead = ownership.acquire(home)
+    path = home / "engines" / f"{dead.engine_id.hex()}.lock"
+    dead.release()
+    path.touch()  # as a killed engine leaves it
+    wrong: list[bool] = []
+
+    def probe() -> None:
+        wrong.extend(alive for _ in range(300) if (alive := ownership.is_alive(home, dead.engine_id)))
+
+    threads = [threading.Thread(target=probe) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_sweeping_takes_no_engine_away_while_it_comes_up(home: Path) -> None:
+    done = threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            ownership.sweep(home)
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    engines = [ownership.acquire(home) for _ in range(200)]
+    done.set()
+    sweeper.join()
+    assert all(ownership.is_alive(home, engine.engine_id) for engine in engines)
+    for engine in engines:
+        engine.release()
+
+
+def test_the_lock_is_not_inherited(home: Path) -> None:
+    mine = ownership.acquire(home)
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
+    )
+    mine._path.touch()
+    os.close(mine._descriptor)
+    assert not ownership.is_alive(home, mine.engine_id)
+    child.communicate()
+
+
+def test_other_files_are_left_alone(home: Path) -> None:
+    assert ownership.sweep(home) == 0
+    (home / "engines").mkdir(parents=True)
+    (home / "engines" / "notes.txt").touch()
+    assert ownership.sweep(home) == 0
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for call in (ownership.acquire, ownership.sweep, lambda home: ownership.is_alive(home, bytes(16))):
+        with pytest.raises(HomeError) as raised:
+            call(tmp_path / "file")
+        assert raised.value.remedy
