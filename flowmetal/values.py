@@ -79,7 +79,8 @@ def unpack(data: bytes) -> Wire:
         wire = msgpack.unpackb(data, strict_map_key=True, use_list=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise ValueCodecError(f"not an encoded value: {error or type(error).__name__}") from None
-    if type(wire) not in _SCALARS or type(wire) is float:
+    kind = type(wire)
+    if kind not in _SCALARS or kind is float or (kind is int and wire > INT_MAX):
         check(wire)
     return wire
 
@@ -127,7 +128,7 @@ def _check_tag(item: dict[Any, Any]) -> list[Wire]:
         _check_big_int(payload)
         return []
     if tag == "float":
-        if payload not in _SPECIAL_FLOATS:
+        if type(payload) is not str or payload not in _SPECIAL_FLOATS:
             raise ValueCodecError("a float tag that is none of nan, inf, -inf")
         return []
     if type(payload) is not list:

@@ -147,13 +147,18 @@ def test_the_quota_is_named_and_loses_nothing(tmp_path: Path) -> None:
     journal = Journal(store, tmp_path, HeldClock())
     writer = Writer(store)
     durable = 1
-    with pytest.raises(QuotaError) as raised:
+
+    def fill() -> None:
+        nonlocal durable
         for run in range(1000):
             run_id = f"run{run}"
             writer.put_header(root_header(run_id, status="ok", finished_ms=1))
             for number in range(10):
                 writer.append(run_id.encode(), events.result(1, number, bytes(1000)))
             durable = writer.commit()
+
+    with pytest.raises(QuotaError) as raised:
+        fill()
     assert "2,000,000" in raised.value.message
     assert "flowmetal gc" in raised.value.remedy
     assert 1_500_000 < store.size_bytes() <= 2_000_000

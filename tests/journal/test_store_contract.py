@@ -67,11 +67,16 @@ def test_an_update_reads_its_own_writes(store: Store) -> None:
 def test_an_exception_leaves_no_trace(store: Store) -> None:
     fill(store)
     before, number = keys(store), store.last_transaction()
-    with pytest.raises(ZeroDivisionError), store.update() as update:
-        update.put("events", b"new", b"1")
-        update.put_many("runs", [(b"x", b"y")])
-        update.delete("events", b"a")
-        raise ZeroDivisionError
+
+    def change_and_fail() -> None:
+        with store.update() as update:
+            update.put("events", b"new", b"1")
+            update.put_many("runs", [(b"x", b"y")])
+            update.delete("events", b"a")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
     assert keys(store) == before
     with store.view() as view:
         assert view.get("runs", b"x") is None
