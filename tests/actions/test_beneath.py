@@ -13,6 +13,7 @@ import pytest
 
 from flowmetal.actions import EffectFailure
 from flowmetal.actions.beneath import MAX_LINKS, reach
+from flowmetal.actions.place import Place
 from flowmetal.permissions import Allowed, Grant, GrantSet, Want, decide
 from tests.actions.desk import Desk
 
@@ -242,6 +243,14 @@ def test_the_kernels_views_are_closed_even_through_links(desk: Desk, base: Path,
             assert whole.failure(name, path).kind == "denied"
 
 
+def test_a_denied_file_that_does_not_exist_yet_is_not_made_through_a_link(desk: Desk, base: Path) -> None:
+    (base / "out" / "l").symlink_to("hook")
+    guarded = desk.granted("write=out", deny=("write=out/hook",))
+    assert guarded.failure("write", "out/l", "x").kind == "denied"
+    assert guarded.failure("append", "out/l", "x").kind == "denied"
+    assert os.listdir(base / "out") == ["l"]
+
+
 # -- races ---------------------------------------------------------------------------------------------
 
 
@@ -323,11 +332,39 @@ def test_swapping_the_file_for_a_link_never_lets_a_write_out(desk: Desk, base: P
     assert kinds <= {"ok", "denied", "effect"}
 
 
+def allowed_to_write(desk: Desk, path: Path) -> Allowed:
+    decision = decide(desk.grants, Want("write", str(path), "write"))
+    assert isinstance(decision, Allowed)
+    return decision
+
+
+def test_a_name_that_becomes_a_link_after_the_walk_is_not_followed(
+    desk: Desk, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reach(allowed_to_write(desk, base / "out" / "x"), "write", "out/x") as place:
+        monkeypatch.setattr(Place, "look", lambda _: None)  # the link comes right after the look
+        (base / "out" / "x").symlink_to("../elsewhere/secret.txt")
+        with pytest.raises(OSError, match="Too many levels"):
+            place.open_regular(os.O_WRONLY | os.O_CREAT)
+        (base / "out" / "x").unlink()
+        (base / "out" / "x").symlink_to("../elsewhere")
+        with pytest.raises(OSError, match=r"Too many levels|Not a directory"):
+            place.open_directory()
+
+
+def test_a_name_that_becomes_a_pipe_after_the_look_is_no_file(
+    desk: Desk, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reach(allowed_to_write(desk, base / "out" / "x"), "read", "out/x") as place:
+        monkeypatch.setattr(Place, "look", lambda _: None)
+        os.mkfifo(base / "out" / "x")
+        with pytest.raises(EffectFailure, match="it is a pipe"):
+            place.open_regular(os.O_RDONLY)
+
+
 def test_a_directory_that_is_moved_after_the_walk_is_still_the_one_checked(desk: Desk, base: Path) -> None:
     (base / "out" / "d").mkdir()
-    decision = decide(desk.grants, Want("write", f"{base}/out/d/x", "write"))
-    assert isinstance(decision, Allowed)
-    with reach(decision, "write", "out/d/x") as place:
+    with reach(allowed_to_write(desk, base / "out" / "d" / "x"), "write", "out/d/x") as place:
         (base / "out" / "d").rename(base / "out" / "moved")
         (base / "out" / "d").symlink_to("../elsewhere")
         fd, _ = place.open_regular(os.O_WRONLY | os.O_CREAT)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +76,34 @@ def test_killed_at_any_moment(desk: Desk, base: Path) -> None:
         assert set(os.listdir(base / "out")) <= {"file", temporary_name(KEY)}
     desk("write", "out/file", "end")
     assert os.listdir(base / "out") == ["file"]
+
+
+def test_the_disk_has_the_text_before_the_name_and_the_name_before_the_end(
+    desk: Desk, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real_fsync, real_fcntl, real_rename = os.fsync, fcntl.fcntl, os.rename
+
+    def sync(fd: int) -> None:
+        order.append("sync directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "sync file")
+        real_fsync(fd)
+
+    def full_sync(fd: int, *args: int) -> int:  # what macOS has instead
+        order.append("sync file")
+        return real_fcntl(fd, *args)
+
+    def rename(*args: Any, **kwargs: Any) -> None:
+        order.append("rename")
+        real_rename(*args, **kwargs)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(fcntl, "fcntl", full_sync)
+    monkeypatch.setattr(os, "rename", rename)
+    desk("write", "out/file", "text")
+    assert order == ["sync file", "rename", "sync directory"]
+    order.clear()
+    desk("append", "out/file", "text")
+    assert order == []
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_text(desk: Desk, base: Path) -> None:
