@@ -2,7 +2,7 @@
 
 Every method is called from inside the interpreter, on the thread that evaluates.  Arguments and answers are plain
 data; values are wire data; ``stack`` is the text of ``call_stack()`` at the call.  An ``Answer`` is the three
-fields of a Result: ``[ok, value, error]``.
+fields of a Result, ``[ok, value, error]``, or a scalar alone for Ok of it: crossing costs by the container.
 """
 
 from __future__ import annotations
@@ -11,8 +11,26 @@ from typing import Protocol, TypeAlias
 
 from flowmetal.values import Wire
 
-Answer: TypeAlias = list[Wire]
-"""``[ok, value, error]``, wire data."""
+Answer: TypeAlias = Wire
+"""``[ok, value, error]``, wire data; or a scalar ``value`` that stands for ``[True, value, None]``."""
+
+FlowContextParts: TypeAlias = list[Wire]
+"""A text of four words — run id, attempt, idempotency key, start — and the bound arguments or None."""
+
+
+def is_ok_answer(answer: Answer) -> bool:
+    """Whether an answer is Ok."""
+    return type(answer) is not list or bool(answer[0])
+
+
+def value_of(answer: Answer) -> Wire:
+    """The value of an answer that is Ok."""
+    return answer[1] if type(answer) is list else answer
+
+
+def full_answer(answer: Answer) -> list[Wire]:
+    """The three fields of an answer."""
+    return answer if type(answer) is list else [True, answer, None]
 
 
 class HostError(Exception):
@@ -30,6 +48,10 @@ class Host(Protocol):
 
     def call(self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
         """Runs a flow as a child and waits for it."""
+        ...
+
+    def call_plain(self, index: int, stack: str) -> Answer:
+        """``call`` without policy and arguments."""
         ...
 
     def effect(self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
@@ -82,8 +104,8 @@ class Host(Protocol):
         """Ends the current flow with a failure; never returns."""
         ...
 
-    def context(self) -> list[Wire]:
-        """What a flow context is made of: run id, attempt, idempotency key, start, bound arguments or None."""
+    def context(self) -> FlowContextParts:
+        """What a flow context is made of."""
         ...
 
     def flow_name(self) -> str:

@@ -234,11 +234,18 @@ class Program:
 
     # -- running ---------------------------------------------------------------------------------------
 
-    def enter(self, index: int, args: list[Wire], kwargs: list[Wire], context: list[Wire], tick: Tick) -> Answer:
-        """Evaluates a flow's implementation; interpreter errors come through as ``starlark.StarlarkError``."""
+    def enter(self, index: int, context: str, bound: list[Wire] | None, args: list[Wire], kwargs: list[Wire], tick: Tick) -> Answer:
+        """Evaluates a flow's implementation; interpreter errors come through as ``StarlarkError``.
+
+        ``context`` is the text of ``FlowContextParts``; ``bound`` the declared arguments, which then replace the others.
+        """
         frozen = self._frozen[self.flows[index].label]
-        result: Any = frozen.call_with(self._eval_options(tick), _ENTER, index, args, kwargs, context).value
-        return result
+        options = self._eval_options(tick)
+        if bound is not None:
+            return frozen.call_with(options, _ENTER, index, context, bound).value
+        if args or kwargs:
+            return frozen.call_with(options, _ENTER, index, context, None, args, kwargs).value
+        return frozen.call_with(options, _ENTER, index, context).value
 
     def run_script(self, tick: Tick) -> None:
         """Evaluates the main file's body as a script; interpreter errors come through."""
@@ -294,7 +301,7 @@ class Program:
             "index": self._index_of,
             "source": site_of,
         }
-        asked = ["call", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random", "uuid", "log"]
+        asked = ["call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random", "uuid", "log"]
         own.update({name: getattr(self._host, name) for name in [*asked, "fail", "context", "flow_name"]})
         own.update(PRIMITIVES)
         return {f"_host_{name}": function for name, function in own.items()}

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NoReturn, Protocol
 
 import msgpack
@@ -28,6 +29,8 @@ from flowmetal.worker.run import ARGS, CALLEE, LINE, VALUE, Run
 from flowmetal.worker.strand import Mailbox, Strand, StrandPool, Unwind
 
 NO_ARGS: Final = pack([])
+_CONTAINERS: Final = (list, dict)
+OK_NONE: Final = pack({"result": [True, None, None]})
 
 
 class Outlet(Protocol):
@@ -281,16 +284,22 @@ class Driver:
 
 
 def answer_of(data: bytes | None) -> Answer:
-    """The three fields of an encoded Result; None stands for ``Ok(None)``."""
-    if data is None:
-        return [True, None, None]
-    answer: Answer = msgpack.unpackb(data)["result"]
-    return answer
+    """The answer in an encoded Result; None stands for ``Ok(None)``."""
+    if data is None or data == OK_NONE:
+        return None
+    parts = msgpack.unpackb(data)["result"]
+    return parts[1] if parts[0] and type(parts[1]) not in _CONTAINERS else parts
 
 
 def moment_text(microseconds: int) -> str:
     """RFC 3339 text in UTC of microseconds since the epoch."""
-    return datetime.fromtimestamp(microseconds / 1_000_000, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second_text(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _show(callee: str, packed: bytes | None) -> str:

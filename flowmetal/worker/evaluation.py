@@ -17,15 +17,14 @@ from typing import Final
 from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.identity import child_id, idempotency_key
 from flowmetal.language.arguments import ArgumentError, bind
-from flowmetal.language.host import Answer, HostError
+from flowmetal.language.host import Answer, HostError, full_answer, is_ok_answer
 from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
-from flowmetal.worker.driver import NO_ARGS, Driver, Mismatch, answer_of
+from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of
 from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
-OK_NONE: Final = pack({"result": [True, None, None]})
 _FAULT: Final = re.compile(r"^error: (MemoryError|RecursionError|RuntimeError: can't start new thread).*", re.MULTILINE)
 _FLUSH_TICKS: Final = 32
 
@@ -85,7 +84,7 @@ class Evaluator:
             driver.mailboxes.pop(child.run_id, None)
         else:
             driver.emit(run, ["child", run.run_id, run.incarnation, child.parent_number, *child_at[:3], data, child.name])
-        return answer if data is OK_NONE else answer_of(data)
+        return answer_of(data)
 
     def _child(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire]) -> Run:
         try:
@@ -107,7 +106,7 @@ class Evaluator:
         try:
             if run.index == SCRIPT:
                 program.run_script(lambda: self._tick(run))
-                answer: Answer = [True, None, None]
+                answer: Answer = None
             else:
                 answer = self._enter(run)
         except StarlarkError as error:
@@ -122,8 +121,7 @@ class Evaluator:
             except ArgumentError as error:
                 text = f"{error.message} ({error.remedy})" if error.remedy else error.message
                 return [False, None, Failure("error", text, flow=run.name, source=run.line).to_wire()]
-        context = [run.run_id, run.attempt, run.key, run.started, run.bound]
-        return self._driver.program.enter(run.index, run.args, run.kwargs, context, lambda: self._tick(run))
+        return self._driver.program.enter(run.index, run.context, run.bound, run.args, run.kwargs, lambda: self._tick(run))
 
     def _outcome_of_error(self, run: Run, text: str) -> Answer:
         program = self._driver.program
@@ -175,10 +173,10 @@ class Evaluator:
         """Sees to the tasks that the flow started and never looked at: awaited, and cancelled first if it failed."""
         driver = self._driver
         if run.unobserved:
-            if not answer[0]:
+            if not is_ok_answer(answer):
                 driver.act(run, "close", NO_ARGS, "", [], "close")
             driver.observe(run, list(run.unobserved))
-        if run.index == SCRIPT and answer[0]:
+        if run.index == SCRIPT and is_ok_answer(answer):
             return self._script_answer(run)
         return answer
 
@@ -188,12 +186,13 @@ class Evaluator:
             if callee.startswith("run ") and number in run.results:
                 run.note_direct(number, self._driver.result(run, number))
         if run.direct_error is not None:
-            return list(run.direct_error[1])
-        return list(run.direct_last[1]) if run.direct_last is not None else [True, None, None]
+            return run.direct_error[1]
+        return run.direct_last[1] if run.direct_last is not None else None
 
     def _pack_answer(self, run: Run, answer: Answer) -> bytes:
-        if answer[0] and answer[1] is None:
+        if answer is None:
             return OK_NONE
+        answer = full_answer(answer)
         failure = answer[2]
         if isinstance(failure, dict) and "failure" in failure and not failure["failure"][3]:
             failure["failure"][3] = run.name

@@ -11,7 +11,7 @@ import msgpack
 from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.language.arguments import ArgumentError, moment_of
 from flowmetal.language.diagnostics import site_of
-from flowmetal.language.host import Answer, HostError
+from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
 from flowmetal.language.policy import policy_items
 from flowmetal.settings import MAX_DURATION_SECONDS, Limits, format_duration, parse_duration
 from flowmetal.values import Failure, Wire, pack, substitute_tasks, to_text
@@ -32,6 +32,10 @@ class FlowHost:
         self._limits = limits
 
     # -- flows and effects -----------------------------------------------------------------------------
+
+    def call_plain(self, index: int, stack: str) -> Answer:
+        """``call`` without policy and arguments."""
+        return self.call(index, None, [], [], [], stack)
 
     def call(self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
         """Runs a flow as a child and waits for it."""
@@ -115,7 +119,7 @@ class FlowHost:
             return [driver.result(run, number) for number in numbers]
         line = site_of(stack)
         seconds = self._seconds(timeout)
-        done = answer_of(driver.act(run, "wait", self._pack([numbers, seconds]), line, [], "wait"))[1]
+        done = value_of(answer_of(driver.act(run, "wait", self._pack([numbers, seconds]), line, [], "wait")))
         return [self._done_or_late(run, number, is_done, seconds, line) for number, is_done in zip(numbers, done, strict=True)]
 
     def _done_or_late(self, run: Run, number: int, is_done: bool, seconds: float, line: str) -> Answer:
@@ -131,7 +135,7 @@ class FlowHost:
         self._check_tasks(run, numbers)
         line = site_of(stack)
         seconds = None if timeout is None else self._seconds(timeout)
-        index = answer_of(driver.act(run, "wait_any", self._pack([numbers, seconds]), line, [], "wait_any"))[1]
+        index = value_of(answer_of(driver.act(run, "wait_any", self._pack([numbers, seconds]), line, [], "wait_any")))
         if index is None:
             return [None, _late("no task", seconds or 0, line)]
         driver.observe(run, [numbers[index]])
@@ -203,12 +207,12 @@ class FlowHost:
         run.failure = failure
         raise HostError(message)
 
-    def context(self) -> list[Wire]:
-        """Run id, attempt, idempotency key, start, bound arguments or None."""
+    def context(self) -> FlowContextParts:
+        """What a flow context is made of."""
         run = self._driver.innermost()
         if run is None or self._driver.program.is_loading():
             raise self._refuse("there is no current flow: `current_flow()` works below a flow's implementation")
-        return [run.run_id, run.attempt, run.key, run.started, run.bound]
+        return [run.context, run.bound]
 
     def flow_name(self) -> str:
         """The name of the current flow, or the empty string while a module loads."""
@@ -239,7 +243,7 @@ class FlowHost:
         self._driver.observe(run, tasks)
         values: dict[int, Wire] = {}
         for number in tasks:
-            is_ok, value, error = self._driver.result(run, number)
+            is_ok, value, error = full_answer(self._driver.result(run, number))
             if not is_ok:
                 return {}, error
             values[number] = value

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgpack
 
+from flowmetal.language.host import is_ok_answer
 from flowmetal.values import Wire
 
 SCRIPT: Final = -1
@@ -118,9 +119,14 @@ class Run:
         self.direct_error: tuple[int, Wire] | None = None
         self.direct_last: tuple[int, Wire] | None = None
 
+    @property
+    def context(self) -> str:
+        """The words of a flow context (``flowmetal.language.host.FlowContextParts``)."""
+        return f"{self.run_id} {self.attempt} {self.key} {self.started}"
+
     def note_direct(self, number: int, answer: Wire) -> None:
         """Remembers the Result of a flow that a root script's body called."""
-        if not answer[0] and (self.direct_error is None or number < self.direct_error[0]):
+        if not is_ok_answer(answer) and (self.direct_error is None or number < self.direct_error[0]):
             self.direct_error = (number, answer)
         if self.direct_last is None or number > self.direct_last[0]:
             self.direct_last = (number, answer)
