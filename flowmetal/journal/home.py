@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,11 +67,22 @@ def file_system_of(path: Path, mounts: str) -> str:
     return kind
 
 
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive a power cut, where we may read it."""
+    with suppress(PermissionError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _make_private(path: Path) -> None:
     missing = [part for part in (path, *path.parents) if not part.exists()]
     for part in reversed(missing):
         # Another process may make it in the same moment, which is as good.
         part.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(part.parent)
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
 

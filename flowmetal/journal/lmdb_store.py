@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 import lmdb
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError
-from flowmetal.journal.home import prepare_directory
+from flowmetal.journal.home import prepare_directory, sync_directory
 from flowmetal.journal.quota import Quota
 from flowmetal.journal.storage_errors import translate
 from flowmetal.journal.store import TABLES
@@ -129,6 +129,7 @@ class LmdbStore:
             raise HomeError("there is no journal here yet", place=str(path), remedy="start a run first")
         if not read_only:
             prepare_directory(path)
+        self._is_new = not (path / "data.mdb").exists()
         self._path = path
         self._quota = Quota(quota_bytes, path)
         self._read_only = read_only
@@ -138,12 +139,14 @@ class LmdbStore:
             raise translate(error, path) from None
         try:
             self._handles = self._prepare()
-        except (lmdb.Error, FlowmetalError) as error:
+        except (lmdb.Error, OSError, FlowmetalError) as error:
             self._environment.close()
             raise translate(error, path) from None
 
     def _prepare(self) -> dict[str, Handle]:
         self._environment.reader_check()
+        if self._is_new:
+            sync_directory(self._path)  # LMDB makes its file's content durable, not its name
         _check_length(self._environment, self._path)
         return _open_tables(self._environment, self._read_only)
 

@@ -12,12 +12,16 @@ from typing import Final
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, StorageError
 
-_DISK_ERRNOS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
+_DISK_ERRNOS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-# Older bindings of LMDB say the error's number in words only.
-_DISK_TEXTS: Final = tuple(os.strerror(number) for number in sorted(_DISK_ERRNOS))
+_MEMORY_ERRNOS: Final = frozenset({errno.ENOMEM})
 
 _DISK: Final = (StorageError, "the disk refused", "make room or check the disk, then start again")
+_NO_ROOM: Final = (
+    StorageError,
+    "the journal's map of 1 TiB (sparse, no memory) does not fit into the address space",
+    "raise the limit with `ulimit -v unlimited`",
+)
 _DAMAGED: Final = (
     JournalError,
     "the journal's file is damaged",
@@ -34,7 +38,7 @@ _UNUSABLE: Final = (
 _MEANINGS: Final = {
     "DiskError": _DISK,
     "MapFullError": _DISK,
-    "MemoryError": _DISK,
+    "MemoryError": _NO_ROOM,
     "CorruptedError": _DAMAGED,
     "PageNotFoundError": _DAMAGED,
     "PanicError": _DAMAGED,
@@ -51,11 +55,16 @@ def translate(error: Exception, path: Path) -> FlowmetalError:
     """The error of our family for one of LMDB's, of the operating system's, or of our family already."""
     if isinstance(error, FlowmetalError):
         return error
-    meaning = _DISK if _is_of_the_disk(error) else _MEANINGS.get(type(error).__name__, _UNUSABLE)
+    meaning = _MEANINGS.get(type(error).__name__, _UNUSABLE)
+    if _is_of(error, _DISK_ERRNOS):
+        meaning = _DISK
+    elif _is_of(error, _MEMORY_ERRNOS):
+        meaning = _NO_ROOM
     family, message, remedy = meaning
     return family(f"{message}: {error}", place=str(path), remedy=remedy)
 
 
-def _is_of_the_disk(error: Exception) -> bool:
+def _is_of(error: Exception, numbers: frozenset[int]) -> bool:
     code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
-    return code in _DISK_ERRNOS or str(error).endswith(_DISK_TEXTS)
+    # Older bindings of LMDB say the error's number in words only.
+    return code in numbers or str(error).endswith(tuple(os.strerror(number) for number in numbers))

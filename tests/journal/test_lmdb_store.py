@@ -11,7 +11,7 @@ import lmdb
 import pytest
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError, StorageError
-from flowmetal.journal import events
+from flowmetal.journal import events, keys
 from flowmetal.journal import home as homes
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import LmdbStore
@@ -192,6 +192,7 @@ def test_one_large_batch_meets_the_quota_too(tmp_path: Path) -> None:
         (lmdb.Error("mdb_txn_commit: Input/output error"), StorageError),
         (lmdb.Error("mdb_txn_commit: No space left on device"), StorageError),
         (OSError(errno.ENOSPC, "No space left on device"), StorageError),
+        (lmdb.MemoryError("mdb_env_open"), StorageError),
         (lmdb.CorruptedError("mdb_get"), JournalError),
         (lmdb.PageNotFoundError("mdb_get"), JournalError),
         (lmdb.InvalidError("mdb_env_open"), JournalError),
@@ -222,7 +223,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from flowmetal.errors import StorageError
-from flowmetal.journal import events
+from flowmetal.journal import events, keys
 from flowmetal.journal.lmdb_store import LmdbStore
 from flowmetal.journal.writer import Writer
 
@@ -255,6 +256,27 @@ def test_a_full_disk_ends_with_everything_that_was_durable(tmp_path: Path) -> No
     journal = Journal(store, tmp_path, HeldClock())
     assert [sequence for sequence, _ in journal.history("etl")] == list(range(2, durable + 1))
     store.close()
+
+
+LITTLE_ADDRESS_SPACE = """
+import resource, sys
+from pathlib import Path
+from flowmetal.errors import StorageError
+from flowmetal.journal.lmdb_store import LmdbStore
+
+resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+try:
+    LmdbStore(Path(sys.argv[1]))
+except StorageError as error:
+    print(error.show())
+"""
+
+
+def test_a_limit_on_address_space_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LITTLE_ADDRESS_SPACE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert "does not fit into the address space" in done.stdout
+    assert "ulimit -v" in done.stdout
 
 
 MOUNTS = """\
@@ -291,3 +313,42 @@ def test_network_file_systems_are_refused(path: str, kind: str) -> None:
 
 def test_without_a_list_of_mounts_nothing_is_refused() -> None:
     homes.refuse_network_file_system(Path("/home"), "")
+
+
+COMMITTING = """
+import sys
+from pathlib import Path
+from flowmetal.journal import events, keys
+from flowmetal.journal.lmdb_store import LmdbStore
+from flowmetal.journal.writer import Writer
+
+writer = Writer(LmdbStore(Path(sys.argv[1]), durability="os"), int(sys.argv[2]))
+while True:
+    for number in range(7):
+        writer.append(b"a" if number % 2 else b"b", events.result(1, number, bytes(number * 500)))
+    print(writer.commit(), flush=True)
+"""
+
+
+def test_a_process_killed_while_committing_leaves_a_prefix(tmp_path: Path) -> None:
+    """Everything it said was durable is there, a batch is there whole or not at all, and nothing is damaged."""
+    sequence = 2
+    for life in range(4):
+        command = [sys.executable, "-c", COMMITTING, str(tmp_path), str(sequence)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        assert process.stdout
+        for _ in range(20 + 37 * life):
+            process.stdout.readline()
+        process.kill()
+        said = int((process.communicate()[0].split("\n")[:-1] or [sequence - 1])[-1])
+        store = LmdbStore(tmp_path)
+        with store.view() as view:
+            pairs = list(view.scan("events"))
+        store.close()
+        for key, data in pairs:
+            events.decode(data, str(key))
+        sequences = sorted(keys.sequence_of(key) for key, _ in pairs)
+        assert sequences == list(range(2, sequences[-1] + 1))
+        assert sequences[-1] >= said
+        assert (sequences[-1] - 1) % 7 == 0
+        sequence = sequences[-1] + 1

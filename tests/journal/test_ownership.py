@@ -88,6 +88,41 @@ def test_of_two_processes_exactly_one_adopts(disk_journal: Journal, home: Path) 
     disk_journal.store.close()
 
 
+BEGINNER = """
+import sys
+from pathlib import Path
+from flowmetal.clock import SystemClock
+from flowmetal.journal import ownership
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.lmdb_store import LmdbStore
+from tests.journal.journal_samples import request
+
+home = Path(sys.argv[1])
+sys.stdin.readline()
+journal = Journal(LmdbStore(home / "journal", durability="os"), home, SystemClock())
+me = ownership.acquire(home)
+print(*(journal.begin(request(f"run{number}"), me.engine_id).outcome for number in range(20)), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_of_many_processes_in_a_new_home_exactly_one_starts_a_run(home: Path) -> None:
+    command = [sys.executable, "-c", BEGINNER, str(home)]
+    checkout = Path(__file__).parents[2]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": checkout}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.stdout.readline().split() for process in processes]
+    for process in processes:
+        process.communicate("end\n")
+    for outcomes in zip(*answers, strict=True):
+        assert sorted(outcomes) == ["followed", "followed", "started"]
+    assert len(answers[0]) == 20
+
+
 def test_a_killed_owner_frees_its_runs(disk_journal: Journal, home: Path, engine: bytes) -> None:
     disk_journal.begin(request("etl"), None)
     other = Engine(home)
@@ -151,13 +186,15 @@ def test_sweeping_takes_no_engine_away_while_it_comes_up(home: Path) -> None:
 
 def test_the_lock_is_not_inherited(home: Path) -> None:
     mine = ownership.acquire(home)
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
-    )
-    mine._path.touch()
-    os.close(mine._descriptor)
-    assert not ownership.is_alive(home, mine.engine_id)
-    child.communicate()
+    script = "import sys; print('up', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], close_fds=False, **pipes) as child:
+        # The kernel closes descriptors a moment after it lets the parent go on, so wait until the child runs.
+        assert child.stdout
+        assert child.stdout.readline() == b"up\n"
+        os.close(mine._descriptor)  # the file stays, as when an engine is killed
+        assert not ownership.is_alive(home, mine.engine_id)
+        child.communicate()
 
 
 def test_other_files_are_left_alone(home: Path) -> None:
