@@ -34,13 +34,17 @@ MAY_USE = {
     "actions": GROUND | {"permissions", "net"},
     # third floor
     "engine": GROUND | {"worker", "actions", "journal", "permissions", "language", "packages"},
-    # fourth floor
-    "assembly": GROUND | {"engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
+    # fourth floor: the places that name what is concrete
+    "sources": GROUND | {"language"},
+    "assembly": GROUND
+    | {"sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
     # fifth floor
-    "cli": GROUND | {"assembly", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    "cli": GROUND
+    | {"assembly", "sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
     "__main__": {"cli"},
     # the garden: no room above may use it
-    "testing": GROUND | {"assembly", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    "testing": GROUND
+    | {"assembly", "sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
 }
 
 AT_HOME = {
