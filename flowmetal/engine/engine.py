@@ -19,7 +19,7 @@ from flowmetal.engine.dispatch import BadMessage, Dispatcher, StoppedRun
 from flowmetal.engine.effects import Effects
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.programs import Programs, SourceProvider, program_key
+from flowmetal.engine.programs import Programs, SourceProvider, Spawn, program_key
 from flowmetal.engine.recovery import take_up
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -55,16 +55,25 @@ class Engine:
         registry: the effects there are.
         protected: directories that no grant opens.
         clock: the time.
+        spawn: starts workers.
     """
 
-    def __init__(self, journal: Journal, ownership: Ownership, registry: Registry, protected: tuple[str, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        ownership: Ownership,
+        registry: Registry,
+        protected: tuple[str, ...],
+        clock: Clock,
+        spawn: Spawn = WorkerProcess,
+    ) -> None:
         self._journal = journal
         self._ownership = ownership
         self._clock = clock
         self._ledger = Ledger(journal, clock, self._store_failed)
         self._timers = Timers(clock, self._timers_fired)
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
-        self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle)
+        self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
         self._scheduler = Scheduler(self._runs, self._programs.ensure_worker)
         self._effects = Effects(self._runs, registry, protected, self._settle)
         self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)

@@ -32,6 +32,20 @@ class SourceProvider(Protocol):
         ...
 
 
+class Spawn(Protocol):
+    """Starts a worker process; ``WorkerProcess`` is one."""
+
+    def __call__(
+        self,
+        limits: Limits,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[WorkerProcess, str], None],
+        /,
+    ) -> WorkerProcess:
+        """A worker that is being started; see ``WorkerProcess``."""
+        ...
+
+
 class Programs:
     """All programs of an engine.
 
@@ -39,6 +53,7 @@ class Programs:
         on_messages: takes messages of runs.
         on_end: told that a program's worker is no more, and why.
         ready: told that a program's worker can take runs.
+        spawn: starts a worker; tests put one in that dies when they want.
     """
 
     def __init__(
@@ -46,10 +61,12 @@ class Programs:
         on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
         on_end: Callable[[ProgramState, str], None],
         ready: Callable[[], None],
+        spawn: Spawn = WorkerProcess,
     ) -> None:
         self._on_messages = on_messages
         self._on_end = on_end
         self._ready = ready
+        self._spawn = spawn
         self._states: dict[str, ProgramState] = {}
         self._by_worker: dict[WorkerProcess, ProgramState] = {}
         self._loading: dict[int, asyncio.Future[None]] = {}
@@ -90,7 +107,7 @@ class Programs:
         if program.worker is None:
             if program.failed_loads >= _MAX_FAILED_LOADS:
                 return False
-            worker = WorkerProcess(program.limits, self._handle, self._ended)
+            worker = self._spawn(program.limits, self._handle, self._ended)
             program.worker = worker
             self._by_worker[worker] = program
             worker.send(["program", program.main, program.sources])
