@@ -226,13 +226,11 @@ class Dispatcher:
             ledger.when_durable(lambda: observer.logged(run_id, text, level))
 
     def _wait(self, run: HotRun, message: list[Any]) -> None:
-        run.parked = [number for number in message[3] if number in run.open]
-        run.answered = len(run.parked) < len(message[3])
+        run.parked = {number for number in message[3] if number in run.open} or None
+        run.answered = run.parked is None
         run.evicting = False
         if run.parked:
             run.root.program.parked[run.run_id] = None
-        else:
-            run.parked = None
 
     def _live(self, run: HotRun, message: list[Any]) -> None:
         run.is_live = True

@@ -177,10 +177,11 @@ class Runs:
             self._start_dependents(run, number)
 
     def _unpark(self, run: HotRun, number: int) -> None:
-        if run.parked is not None and number in run.parked:
-            run.answered = True
-            run.parked.remove(number)
+        if run.parked is not None:
+            # It waits for all of them: only the last lets it go on.
+            run.parked.discard(number)
             if not run.parked:
+                run.answered = True
                 run.parked = None
                 run.root.program.parked.pop(run.run_id, None)
 
@@ -204,7 +205,7 @@ class Runs:
             if not is_ok_packed(run.task_results[number]):
                 self._upstream(run, action, number)
                 continue
-            action.missing.discard(number)
+            action.missing = action.missing - {number}
             if not action.missing:
                 self._start(run, action)
 

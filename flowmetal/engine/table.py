@@ -7,6 +7,7 @@ hundred thousand sleepers cost next to nothing.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -81,7 +82,7 @@ class OpenAction:
     line: str
     name: str
     deps: tuple[int, ...] = ()
-    missing: set[int] = field(default_factory=set)
+    missing: Set[int] = frozenset()
     due_ms: int | None = None
     is_inline: bool = False
     is_started: bool = False
@@ -109,7 +110,7 @@ class HotRun:
     open: dict[int, OpenAction] = field(default_factory=dict)
     task_results: dict[int, bytes] = field(default_factory=dict)
     # Numbers it is parked on; None while it is evaluated.
-    parked: list[int] | None = None
+    parked: set[int] | None = None
     answered: bool = False
     evicting: bool = False
     inline_child: str = ""

@@ -26,7 +26,8 @@ class Timers:
         self._fire = fire
         self._heap: list[tuple[float, str, int]] = []
         self._moments: dict[tuple[str, int], float] = {}
-        self._due: dict[str, set[int]] = {}
+        # A run waits in one place, so it has one timer; a root's deadline is kept beside it.
+        self._due: dict[str, int] = {}
         self._handle: asyncio.TimerHandle | None = None
         self._handle_due = 0.0
 
@@ -44,18 +45,14 @@ class Timers:
 
     def has(self, run_id: str, number: int) -> bool:
         """Whether a timer of a run is set."""
-        return number in self._due.get(run_id, ())
+        return self._due.get(_key(run_id, number)) == number
 
     def cancel(self, run_id: str, number: int | None = None) -> None:
         """Forgets a timer of a run, or all of them."""
-        numbers = self._due.get(run_id)
-        if numbers is None:
-            return
-        for each in [number] if number is not None else list(numbers):
-            numbers.discard(each)
-            self._moments.pop((run_id, each), None)
-        if not numbers:
-            del self._due[run_id]
+        for key in (run_id, _key(run_id, DEADLINE)) if number is None else (_key(run_id, number),):
+            if number is None or self._due.get(key) == number:
+                known = self._due.pop(key, None)
+                self._moments.pop((run_id, known if known is not None else -1), None)
 
     def close(self) -> None:
         """Fires nothing any more."""
@@ -66,7 +63,7 @@ class Timers:
 
     def _push(self, due: float, run_id: str, number: int) -> None:
         heapq.heappush(self._heap, (due, run_id, number))
-        self._due.setdefault(run_id, set()).add(number)
+        self._due[_key(run_id, number)] = number
         self._arm()
 
     def _arm(self) -> None:
@@ -87,7 +84,7 @@ class Timers:
         fired: list[tuple[str, int]] = []
         while self._heap and self._heap[0][0] <= now:
             _, run_id, number = heapq.heappop(self._heap)
-            if number not in self._due.get(run_id, ()):
+            if not self.has(run_id, number):
                 continue
             moment = self._moments.get((run_id, number))
             if moment is not None and moment > self._clock.now():
@@ -98,3 +95,7 @@ class Timers:
         self._arm()
         if fired:
             self._fire(fired)
+
+
+def _key(run_id: str, number: int) -> str:
+    return run_id if number != DEADLINE else f"{run_id}!"

@@ -207,16 +207,17 @@ class Driver:
 
     def wait_for(self, run: Run, numbers: list[int]) -> None:
         """Returns when every number has a result, parking as often as it takes."""
-        missing = [number for number in numbers if not self._has_result(run, number)]
-        while missing:
-            if run.history is not None:
-                if not self._read_history(run):
-                    self.go_live(run)
-            else:
-                run.waiting = missing
-                self._park(run)
-                run.waiting = None
-            missing = [number for number in missing if not self._has_result(run, number)]
+        told = False
+        for at, number in enumerate(numbers):
+            while not self._has_result(run, number):
+                if run.history is not None:
+                    if not self._read_history(run):
+                        self.go_live(run)
+                    continue
+                if not told:
+                    missing = [each for each in numbers[at:] if not self._has_result(run, each)]
+                    self.outlet.send(["wait", run.run_id, run.incarnation, missing])
+                told = self._park(run)
 
     def observe(self, run: Run, numbers: list[int]) -> None:
         """Waits for tasks, whose results the flow then knows of."""
@@ -238,30 +239,31 @@ class Driver:
             return True
         return False
 
-    def _park(self, run: Run) -> None:
+    def _park(self, run: Run) -> bool:
         """Waits for a message to this strand, and takes in all that are there.
+
+        Gives False if the engine's wish to evict was passed over, because an answer had come: then it must be told
+        anew what the run waits for.
 
         Raises:
             Unwind: the strand's runs are evicted or dropped.
         """
         strand = self.strand
         inbox = strand.mailbox.inbox
+        messages = []
         if inbox.empty():
-            if run.waiting is not None:
-                self.outlet.send(["wait", run.run_id, run.incarnation, run.waiting])
             self.outlet.flush()
             self._pool.parking()
-            messages = [inbox.get()]
+            messages.append(inbox.get())
             self._pool.resumed()
-        else:
-            messages = []
         while not inbox.empty():
             messages.append(inbox.get())
         progress = [self._take(strand, message) for message in messages if message[0] != "evict"]
-        evicted = len(progress) < len(messages) and not any(progress)
-        if evicted or any(each.run_id in strand.mailbox.dropped for each in strand.runs):
+        asked_to_leave = len(progress) < len(messages)
+        if (asked_to_leave and not any(progress)) or any(each.run_id in strand.mailbox.dropped for each in strand.runs):
             strand.unwinding = True
             raise Unwind
+        return not asked_to_leave
 
     def _take(self, strand: Strand, message: list[Any]) -> bool:
         """Gives a message to the run it is for; False when that is none of this strand's."""

@@ -77,7 +77,6 @@ class Run:
         "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure", "history",
         "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index", "materialized", "name", "nonce", "number",
         "open", "packed", "parent", "parent_number", "results", "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
-        "waiting",
     )  # fmt: skip
 
     def __init__(self, run_id: str, incarnation: int, index: int, args: list[Wire], kwargs: list[Wire]) -> None:
@@ -102,7 +101,6 @@ class Run:
         self.tasks: dict[int, str] = {}
         self.unobserved: dict[int, None] = {}
         self.open: dict[int, None] = {}
-        self.waiting: list[int] | None = None
         self.failure: Wire = None
         self.ticks = 0
         self.exhausted = False

@@ -1,0 +1,8 @@
+"""``python -m flowmetal`` is the command ``flowmetal``."""
+
+from __future__ import annotations
+
+from flowmetal.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""An engine for the length of one command: opened, watched for signals, closed so that nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from flowmetal.assembly import home_path, open_engine, open_journal
+from flowmetal.cli.display import Display
+from flowmetal.engine.engine import Engine, Outcome
+from flowmetal.errors import EXIT_INTERRUPTED, FlowmetalError
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+
+_FOLLOW_SECONDS = 0.05
+_MOST_NAMED = 3
+
+
+class Interrupted(FlowmetalError):
+    """Ctrl-C, or another polite request to end; what was driven can be resumed."""
+
+    exit_code = EXIT_INTERRUPTED
+
+    def __init__(self, signal_number: int, run_ids: list[str], home: str | None) -> None:
+        super().__init__("interrupted")
+        self.exit_code = 128 + signal_number
+        self.run_ids = run_ids
+        self._home = home
+
+    def show(self) -> str:
+        """What was interrupted and how to go on."""
+        if not self.run_ids:
+            return "interrupted"
+        if len(self.run_ids) > _MOST_NAMED:
+            return f"interrupted {len(self.run_ids)} runs; nothing is lost, go on with: {with_home('flowmetal resume --all', self._home)}"
+        names = " ".join(self.run_ids)
+        return f"interrupted; nothing is lost, go on with: {with_home(f'flowmetal resume {names}', self._home)}"
+
+
+def with_home(command: str, home: str | None) -> str:
+    """A command for the same home as this one was given."""
+    return f"{command} --home {home}" if home else command
+
+
+def drive(home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]]) -> int:
+    """Gives ``work`` an engine and its journal; the exit code that it returns.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the engine is closed and its runs are free.
+    """
+    journal = open_journal(home_path(home))
+    return asyncio.run(_drive(journal, home, quiet, work))
+
+
+async def _drive(
+    journal: Journal, home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]]
+) -> int:
+    caught: list[int] = []
+    display = Display(journal, quiet)
+    engine = open_engine(journal)
+    engine.observe(display)
+    task = asyncio.ensure_future(work(engine, journal, display))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda number=number: (caught.append(number), task.cancel()))
+    owned: list[str] = []
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        owned = engine.owned
+    finally:
+        engine.close()
+        display.close()
+    raise Interrupted(caught[0], owned, home)
+
+
+async def wait_for_end(engine: Engine, journal: Journal, display: Display, header: Header, *, ours: bool) -> Outcome:
+    """The end of a root run: one that this engine drives, or one that another drives as long as that one lives."""
+    run_id = header.run_id
+    while not ours:
+        seen = journal.require(run_id)
+        if seen.is_finished:
+            return Outcome(seen, journal.payload(run_id, seen.result) if seen.result is not None else None)
+        if not journal_drives(journal, seen):
+            engine.adopt(run_id)
+            display.notice(f"the process that drove {run_id} has ended; going on with it here")
+            break
+        await asyncio.sleep(_FOLLOW_SECONDS)
+    return await engine.outcome(run_id)
+
+
+def journal_drives(journal: Journal, header: Header) -> bool:
+    """Whether a live engine drives a root run."""
+    from flowmetal.journal.starting import is_driven
+
+    return is_driven(journal.home, header)
+
+
+async def wait_for_detached(engine: Engine, display: Display) -> None:
+    """Waits for the runs that were started detached and are still driven here."""
+    owned = engine.owned
+    if owned:
+        names = ", ".join(owned[:_MOST_NAMED]) + (" …" if len(owned) > _MOST_NAMED else "")
+        noun = "a detached run" if len(owned) == 1 else f"{len(owned)} detached runs"
+        sys.stdout.flush()
+        display.notice(f"waiting for {noun}: {names} (Ctrl-C leaves them to `flowmetal resume`)")
+        await engine.idle()

@@ -1,0 +1,155 @@
+"""A flow's declared arguments as options of the command line: ``--input-data s3://…``, ``--no-dry``, ``--args FILE.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.language.arguments import Argument, bind
+from flowmetal.language.flows import FlowInfo
+from flowmetal.values import Wire, from_python, to_text
+
+_METAVARS = {"string": "TEXT", "dict": "JSON", "any": "JSON", "list": "ITEM", "timestamp": "RFC3339", "secret": "TEXT"}
+
+
+def option_of(argument: Argument) -> str:
+    """The option of an argument: ``--input-data``."""
+    return f"--{argument.name.replace('_', '-')}"
+
+
+def usage_of(argument: Argument) -> str:
+    """The option with what it takes: ``--input-data TEXT``, ``--dry/--no-dry``."""
+    option = option_of(argument)
+    if argument.type == "bool":
+        return f"{option}/--no-{option[2:]}"
+    if argument.type == "choice":
+        choices = argument.options["choices"]
+        return f"{option} {'|'.join(each if isinstance(each, str) else to_text(each) for each in choices)}"
+    return f"{option} {_METAVARS.get(argument.type, argument.type.upper())}"
+
+
+def describe(argument: Argument) -> str:
+    """What a person must know of an argument: its doc, whether it is required, its default, its bounds."""
+    notes = []
+    if argument.type == "list":
+        of = argument.options.get("of")
+        notes.append(f"list of {of[0]}; may be repeated" if of else "list of JSON; may be repeated")
+    for name in ("min", "max", "min_length", "max_length"):
+        if argument.options.get(name) is not None:
+            notes.append(f"{name.replace('_', ' ')} {to_text(argument.options[name])}")
+    if argument.required:
+        notes.append("required")
+    elif argument.default is not None:
+        notes.append(f"default {to_text(argument.default, 40)}")
+    return "  ".join(part for part in (argument.doc.strip(), f"[{'; '.join(notes)}]" if notes else "") if part)
+
+
+def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str | None) -> list[Wire]:
+    """The keyword arguments of a start, flat: name, value, …; what is on the command line wins over ``file``.
+
+    Args:
+        flow: the flow that is to be started.
+        target: how the command line names it, for messages.
+        tokens: what the command line holds for the flow.
+        file: a JSON file of an object of arguments, or None.
+
+    Raises:
+        UsageError: anything that does not fit the declarations.
+    """
+    if not flow.declared and (tokens or file):
+        raise UsageError(
+            f"{target} declares no arguments, so it takes none from the command line",
+            place=flow.place,
+            remedy=f'declare them: {flow.name} = flow(…, args = {{"{_name_in(tokens)}": args.string()}})',
+        )
+    given = read_file(file) if file else {}
+    given.update(_read_tokens(flow, target, list(tokens)))
+    order = [argument.name for argument in flow.arguments]
+    pairs: list[Wire] = []
+    for name in sorted(given, key=lambda name: order.index(name) if name in order else len(order)):
+        pairs += (name, given[name])
+    try:
+        bind(target, flow.arguments, [], pairs)
+    except UsageError as error:
+        raise UsageError(error.message, remedy=error.remedy or f"`flowmetal run {target} --help` lists its arguments") from None
+    return pairs
+
+
+def _name_in(tokens: Sequence[str]) -> str:
+    name = next((each for each in tokens if each.startswith("--")), "--name").partition("=")[0]
+    return name[2:].replace("-", "_") or "name"
+
+
+def read_file(file: str) -> dict[str, Wire]:
+    """The arguments in a JSON file.
+
+    Raises:
+        UsageError: no such file, not JSON, or not an object.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        data = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"--args {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--args {file} is not UTF-8, at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"--args {file} is not JSON: {error.msg}", place=f"{file}:{error.lineno}:{error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--args {file} is not JSON that can be read: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"--args {file} holds no object", remedy='it is read as {"argument": value, …}')
+    return {name: from_python(value) for name, value in data.items()}
+
+
+def _read_tokens(flow: FlowInfo, target: str, tokens: list[str]) -> dict[str, Wire]:
+    given: dict[str, Wire] = {}
+    for argument, text in _pair(flow, target, tokens):
+        if argument.type == "list":
+            items = given.setdefault(argument.name, [])
+            items.append(_item(argument, text))
+        elif argument.name in given:
+            raise UsageError(f"{option_of(argument)} is given twice")
+        else:
+            given[argument.name] = argument.parse(text)
+    return given
+
+
+def _item(argument: Argument, text: str) -> Wire:
+    of = argument.options.get("of")
+    if of is None:
+        return Argument(argument.name, "any", True, None, "", {}).parse(text)
+    pairs = of[1]["dict"]
+    return Argument(argument.name, of[0], True, None, "", dict(zip(pairs[::2], pairs[1::2], strict=True))).parse(text)
+
+
+def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argument, str]]:
+    """Each option with its text."""
+    options = {option_of(argument): argument for argument in flow.arguments}
+    negations = {f"--no-{option[2:]}": each for option, each in options.items() if each.type == "bool"}
+    remedy = f"`flowmetal run {target} --help` lists its arguments"
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        at += 1
+        name, equals, text = token.partition("=")
+        if not name.startswith("--"):
+            raise UsageError(f"`{token}` belongs to no option", remedy=f"arguments of a flow are given by name; {remedy}")
+        name = name.replace("_", "-")
+        if name in negations and name not in options and not equals:
+            yield negations[name], "false"
+            continue
+        argument = options.get(name)
+        if argument is None:
+            raise UsageError(f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}", remedy=remedy)
+        if argument.type == "bool" and not equals:
+            yield argument, "true"
+            continue
+        if not equals:
+            if at == len(tokens):
+                raise UsageError(f"{name} needs a value", remedy=remedy)
+            text = tokens[at]
+            at += 1
+        yield argument, text

@@ -1,0 +1,110 @@
+"""Entry point of the command ``flowmetal``: finds the command, and turns whatever goes wrong into words and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from flowmetal.cli.lazy import LazyGroup
+from flowmetal.cli.text import printable
+from flowmetal.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, FlowmetalError, InternalError, did_you_mean
+
+_EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="flowmetal", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback when Flowmetal itself is at fault; also after the command.")
+def cli() -> None:
+    """Run flows: programs whose every action is recorded, so that a run that was killed is finished.
+
+    \b
+      flowmetal run etl.flow          run a file
+      flowmetal log RUN               what a run did
+      flowmetal resume RUN            go on with a run that was interrupted
+    """
+
+
+def main() -> NoReturn:
+    """Runs the command line of this process and ends it."""
+    debug, argv = _take_debug(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = run(argv, debug=debug)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or _EXIT_BROKEN_PIPE
+    # Everything is durable and flushed; taking the interpreter down in good order would only cost time.
+    os._exit(code)
+
+
+def run(argv: list[str], *, debug: bool = False) -> int:
+    """Runs one command line; its exit code.  Every error is shown on stderr."""
+    try:
+        code = cli.main(argv, prog_name="flowmetal", standalone_mode=False)
+        return code if isinstance(code, int) else EXIT_OK
+    except FlowmetalError as error:
+        return _show(error, debug)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        _echo(_usage_text(error))
+        return EXIT_USAGE
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        return _show(InternalError(f"{type(error).__name__}: {error}"), debug)
+
+
+def _take_debug(argv: list[str]) -> tuple[bool, list[str]]:
+    """Finds ``--debug`` wherever it stands before a ``--``."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    if "--debug" not in argv[:end]:
+        return False, argv
+    return True, [each for each in argv[:end] if each != "--debug"] + argv[end:]
+
+
+def _show(error: FlowmetalError, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    _echo(error.show())
+    if error.exit_code == EXIT_INTERNAL and not debug:
+        _echo("  help: this is a fault of Flowmetal; run it again with --debug to see the traceback, and report it")
+    return error.exit_code
+
+
+def _echo(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(printable(text, keep="\n\t"), file=sys.stderr)
+
+
+def _usage_text(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    path = "flowmetal"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        path = error.ctx.command_path
+        if isinstance(error, click.NoSuchOption):
+            names = [name for each in error.ctx.command.get_params(error.ctx) for name in (*each.opts, *each.secondary_opts)]
+            options = [name for name in names if name.startswith("-")]
+            message = f"there is no option `{error.option_name}`{did_you_mean(error.option_name, options)}"
+    message = message[:1].lower() + message[1:]
+    return f"error: {message}\n  help: `{path} --help` lists what there is"

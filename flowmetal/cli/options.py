@@ -1,0 +1,89 @@
+"""Options and kinds of values that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from flowmetal.errors import FlowmetalError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def home_option(function: F) -> F:
+    """Adds ``--home``."""
+    text = "Where the journal is. Default: $FLOWMETAL_HOME, else the user's state directory."
+    return click.option("--home", metavar="DIR", type=click.Path(file_okay=True), help=text)(function)
+
+
+def json_option(text: str) -> Callable[[F], F]:
+    """Adds ``--json`` with its help text."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def quiet_option(function: F) -> F:
+    """Adds ``--quiet``."""
+    return click.option("--quiet", "-q", is_flag=True, help="No progress, notices or log lines on stderr; errors are shown.")(function)
+
+
+def allow_option(function: F) -> F:
+    """Adds ``--allow``."""
+    text = "Allow an effect, for instance read=DIR or write=DIR; may be repeated. Nothing is allowed by default."
+    return click.option("--allow", metavar="EFFECT=DIR", multiple=True, help=text)(function)
+
+
+class DurationType(click.ParamType):
+    """A length of time such as ``30s`` or ``1h30m``, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds of a text."""
+        from flowmetal.settings import parse_duration
+
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(value)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.remedy}", param, ctx)
+
+
+class RunIdType(click.ParamType):
+    """The id of a run; shells complete it."""
+
+    name = "run"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Ids of runs that begin with what was typed; none when the home cannot be read."""
+        from flowmetal.cli.reading import newest_roots, open_existing
+
+        try:
+            journal = open_existing(ctx.params.get("home"))
+            found = newest_roots(journal, lambda header: header.run_id.startswith(incomplete), 50)
+        except FlowmetalError:
+            return []
+        return [click.shell_completion.CompletionItem(header.run_id, help=header.status) for header in found]
+
+
+DURATION = DurationType()
+RUN_ID = RunIdType()
+
+
+def parse_labels(texts: Iterable[str]) -> dict[str, str]:
+    """Labels of ``name=value`` texts.
+
+    Raises:
+        UsageError: a text that is not one, or a name given twice.
+    """
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals) or not name.isprintable() or not value.isprintable():
+            raise UsageError(f"`{text}` is not a label", remedy="write --label name=value")
+        if labels.get(name, value) != value:
+            raise UsageError(f"the label `{name}` is given twice")
+        labels[name] = value
+    return labels

@@ -1,0 +1,105 @@
+"""How a run's end is shown: the result on stdout, a failure on stderr with everything that led to it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flowmetal.cli.driving import with_home
+from flowmetal.cli.reading import flow_of, result_data, seconds_of, started_of
+from flowmetal.cli.text import printable
+from flowmetal.engine.engine import Outcome
+from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED, FlowmetalError
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+from flowmetal.language.diagnostics import draw
+from flowmetal.language.labels import short_name
+from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
+
+
+def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | None) -> int:
+    """Shows how a root run came out; the exit code.
+
+    Raises:
+        FlowmetalError: what stopped it unfinished.
+    """
+    if outcome.error is not None:
+        raise outcome.error
+    header = outcome.header
+    wire = unpack(outcome.value) if outcome.value is not None else {"result": [True, None, None]}
+    if as_json:
+        print(json.dumps(summary(header, wire), ensure_ascii=False))
+    elif is_ok(wire):
+        print_value(wire["result"][1])
+    if is_ok(wire):
+        return EXIT_OK
+    print("\n".join(failure_lines(journal, header, failure_of(wire), home)), file=sys.stderr)
+    return EXIT_RUN_FAILED
+
+
+def summary(header: Header, wire: Wire) -> dict[str, Any]:
+    """The one object of ``--json``."""
+    return {
+        "run": header.run_id,
+        "flow": flow_of(header),
+        "status": header.status,
+        **result_data(wire),
+        "seconds": seconds_of(header, int(time.time() * 1_000)),
+    }
+
+
+def print_value(value: Wire) -> None:
+    """Prints a result: nothing for None, a string as it is, anything else as indented JSON."""
+    if isinstance(value, str):
+        print(value)
+    elif value is not None:
+        print(json.dumps(to_json_data(value), ensure_ascii=False, indent=2))
+
+
+def failure_lines(journal: Journal, header: Header, failure: Failure, home: str | None) -> Iterator[str]:
+    """A failure and its chain of causes for a person, with the lines of source they come from."""
+    sources = _Sources(journal, header)
+    for at, each in enumerate(failure.chain()):
+        words = "error" if at == 0 else "caused by"
+        flow = f"{each.flow}: " if each.flow and each.flow not in each.message else ""
+        yield printable(f"{words}: {flow}{each.message}  [{each.kind}]", keep="\n\t")
+        if each.source:
+            yield f"  --> {printable(each.source)}"
+        excerpt = each.trace if "|" in each.trace else sources.excerpt(each.source)
+        if excerpt:
+            yield printable(excerpt.rstrip("\n"), keep="\n\t")
+        if each.trace and each.trace != excerpt:
+            yield "  called from:"
+            yield printable(each.trace.rstrip("\n"), keep="\n\t")
+        details = to_json_data(each.details) or {}
+        shown = {name: value for name, value in details.items() if name != "option"} if isinstance(details, dict) else details
+        if shown:
+            yield f"  details: {printable(json.dumps(shown, ensure_ascii=False))}"
+    yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
+
+
+class _Sources:
+    """Lines of a run's pinned code."""
+
+    def __init__(self, journal: Journal, header: Header) -> None:
+        self._journal = journal
+        self._run_id = header.run_id
+        self._digests: dict[str, str] | None = None
+
+    def excerpt(self, place: str) -> str:
+        """The line of a place ``file:line…``, drawn; "" when it is not known."""
+        file, _, rest = place.partition(":")
+        line = rest.partition(":")[0]
+        if not line.isdigit():
+            return ""
+        try:
+            if self._digests is None:
+                program = started_of(self._journal, self._run_id).get("program", ())
+                self._digests = {short_name(label): digest for label, digest in program}
+            digest = self._digests.get(file)
+            return draw(self._journal.code(digest), int(line)) if digest else ""
+        except FlowmetalError:
+            return ""

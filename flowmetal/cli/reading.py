@@ -1,0 +1,109 @@
+"""Reading a journal for people: names, times, who drives a run."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from flowmetal.assembly import home_path, open_journal
+from flowmetal.cli.text import show_moment
+from flowmetal.errors import UsageError
+from flowmetal.journal.framing import Field
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import root_of
+from flowmetal.journal.starting import is_driven
+from flowmetal.language.labels import short_name
+from flowmetal.values import Wire, to_json_data, unpack
+
+_MOST_LOOKED_AT = 2_000
+
+
+def open_existing(home: str | None) -> Journal:
+    """The journal of a home that exists.
+
+    Raises:
+        HomeError: there is none, or it cannot be read.
+    """
+    return open_journal(home_path(home), must_exist=True)
+
+
+def flow_of(header: Header) -> str:
+    """What a run runs: ``etl.flow`` for a file's body, else ``etl.flow:analyze``."""
+    return short_name(header.flow or header.main)
+
+
+def newest_roots(journal: Journal, wanted: Callable[[Header], bool], limit: int, status: str | None = None) -> list[Header]:
+    """Headers of root runs, newest first; ``limit`` 0 is all."""
+    found: Iterable[Header] = (header for header in journal.roots(status=status) if wanted(header))
+
+    def age(header: Header) -> tuple[int, str]:
+        return header.created_ms, header.run_id
+
+    return heapq.nlargest(limit, found, key=age) if limit else sorted(found, key=age, reverse=True)
+
+
+def is_interrupted(journal: Journal, header: Header) -> bool:
+    """Whether a root run is unfinished and nobody drives it."""
+    return not header.is_finished and not header.moved_to and not is_driven(journal.home, header)
+
+
+def seconds_of(header: Header, now_ms: int) -> float:
+    """How long a run took, or has taken so far."""
+    end_ms = header.finished_ms if header.finished_ms is not None else now_ms
+    return max(0, end_ms - header.created_ms) / 1_000
+
+
+def load(journal: Journal, run_id: str, field: Field) -> Wire:
+    """The value of an event's or header's payload.
+
+    Raises:
+        JournalError: missing or damaged.
+    """
+    return unpack(journal.payload(run_id, field))
+
+
+def result_data(result: Wire) -> dict[str, Any]:
+    """A Result for JSON: ``{"result": …}`` or ``{"failure": …}``."""
+    ok, value, error = result["result"]
+    return {"result": to_json_data(value)} if ok else {"failure": to_json_data(error)}
+
+
+def started_of(journal: Journal, run_id: str) -> dict[str, Any]:
+    """The fields of a root run's first event; the root's for a child."""
+    for _, event in journal.history(root_of(run_id)):
+        return dict(event.fields)
+    return {}
+
+
+def root_only(header: Header, command: str) -> None:
+    """Raise unless a run is a root.
+
+    Raises:
+        UsageError: it is part of another run; names that.
+    """
+    if not header.is_root:
+        raise UsageError(f"`{header.run_id}` is part of a run", remedy=f"name the whole run: flowmetal {command} {header.root}")
+
+
+def waits_for(journal: Journal, header: Header, now_ms: int) -> str:
+    """What an unfinished root run waits for: a timer, or the innermost of what it started."""
+    open_runs = {header.run_id: header}
+    for below in islice(journal.descendants(header.run_id), _MOST_LOOKED_AT):
+        if not below.is_finished:
+            open_runs[below.run_id] = below
+    parents = {each.parent for each in open_runs.values()}
+    leaves = [each for each in open_runs.values() if each.run_id not in parents]
+    if len(leaves) > 1:
+        return f"{len(leaves)} flows: {', '.join(sorted({leaf.name for leaf in leaves})[:4])}"
+    leaf = leaves[0]
+    where = "" if leaf.is_root else f"{leaf.name}: "
+    if leaf.wake_at_ms is not None:
+        return f"{where}sleeping until {show_moment(leaf.wake_at_ms)}"
+    action = journal.last_action(leaf.run_id)
+    if action is None:
+        return where.rstrip(": ")
+    verb, _, target = str(action.fields["callee"]).partition(" ")
+    return f"{where}{action.fields.get('name') or target or verb}"

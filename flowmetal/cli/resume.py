@@ -1,0 +1,36 @@
+"""``flowmetal resume``: goes on with runs that were interrupted, with the code they were started with."""
+
+from __future__ import annotations
+
+import click
+
+from flowmetal.cli.options import RUN_ID, allow_option, home_option, json_option, quiet_option
+from flowmetal.errors import UsageError
+
+
+@click.command(name="resume")
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN_ID)
+@click.option("--all", "all_runs", is_flag=True, help="All unfinished runs that nobody drives.")
+@click.option("--watch", is_flag=True, help="With --all: stay, and take up what becomes free, due or cancelled, until Ctrl-C.")
+@allow_option
+@home_option
+@quiet_option
+@json_option("Print one object a run, a line each, as `run --json` does.")
+def command(
+    runs: tuple[str, ...], all_runs: bool, watch: bool, allow: tuple[str, ...], home: str | None, quiet: bool, as_json: bool
+) -> int:
+    """Go on with runs that were interrupted, until they have ended.
+
+    The code is the one they were started with, whatever has become of the file. --allow grants more from now on. A run that
+    has ended gives its result again. The exit code is that of the run that went worst.
+    """
+    from flowmetal.cli.resuming import resume_all, resume_some
+
+    if watch and not all_runs:
+        raise UsageError("--watch is for all runs of a home", remedy="write `flowmetal resume --all --watch`")
+    if bool(runs) == all_runs:
+        problem = "names both runs and --all" if runs else "names no run"
+        raise UsageError(f"the command {problem}", remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs")
+    if all_runs:
+        return resume_all(allow=allow, watch=watch, home=home, quiet=quiet, as_json=as_json)
+    return resume_some(list(dict.fromkeys(runs)), allow=allow, home=home, quiet=quiet, as_json=as_json)

@@ -1,0 +1,162 @@
+"""What ``flowmetal resume`` does: adopt, drive, show; once, or for as long as it is left running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from flowmetal.assembly import home_path
+from flowmetal.cli import outcomes
+from flowmetal.cli.display import Display
+from flowmetal.cli.driving import Interrupted, drive, wait_for_detached
+from flowmetal.cli.reading import is_interrupted, open_existing, root_only
+from flowmetal.cli.text import printable, show_seconds
+from flowmetal.engine.engine import Engine, Outcome
+from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.values import is_ok_packed
+
+_WATCH_SECONDS = 0.25
+_UNFINISHED = ("running", "waiting", "paused")
+
+
+def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None, quiet: bool, as_json: bool) -> int:
+    """Goes on with the named runs; the worst exit code.
+
+    Raises:
+        FlowmetalError: one of them does not exist or is no root run; nothing has been done then.
+    """
+    more = parse_grants(allow, (), os.getcwd())
+    existing = open_existing(home)
+    for run_id in run_ids:
+        root_only(existing.require(run_id), "resume")
+    existing.store.close()
+
+    async def work(engine: Engine, journal: Journal, display: Display) -> int:
+        worst = EXIT_OK
+        taken: list[Header] = []
+        for run_id in run_ids:
+            try:
+                taken.append(engine.adopt(run_id, more))
+            except FlowmetalError as error:
+                worst = max(worst, _report(error))
+        for header in taken:
+            outcome = _outcome_of(journal, header) if header.is_finished else await engine.outcome(header.run_id)
+            display.pause()
+            worst = max(worst, _show(journal, display, outcome, as_json, home, len(run_ids) > 1))
+        await wait_for_detached(engine, display)
+        return worst
+
+    return drive(home, quiet, work)
+
+
+def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
+    """Goes on with every free unfinished run; the worst exit code."""
+    more = parse_grants(allow, (), os.getcwd())
+    if not watch:
+        open_existing(home).store.close()
+    worst = [EXIT_OK]
+
+    async def work(engine: Engine, journal: Journal, display: Display) -> int:
+        watcher = _Watcher(engine, journal, display, more, as_json, home, worst)
+        watcher.take_up()
+        if not watch and not watcher.seen:
+            display.notice(f"no interrupted runs in {journal.home}")
+        if watch:
+            display.notice(f"taking up interrupted runs of {journal.home} until Ctrl-C")
+        while watch or watcher.waiting:
+            await watcher.step()
+        await wait_for_detached(engine, display)
+        return worst[0]
+
+    try:
+        return drive(home, quiet, work)
+    except Interrupted as interrupted:
+        if not watch:
+            raise
+        if interrupted.run_ids and not quiet:
+            print(interrupted.show(), file=sys.stderr)
+        return worst[0]
+
+
+class _Watcher:
+    """Takes free runs up and shows how they end."""
+
+    def __init__(
+        self, engine: Engine, journal: Journal, display: Display, more: GrantSet, as_json: bool, home: str | None, worst: list[int]
+    ) -> None:
+        self.seen: set[str] = set()
+        self.waiting: dict[asyncio.Task[Outcome], Header] = {}
+        self._engine = engine
+        self._journal = journal
+        self._display = display
+        self._more = more
+        self._as_json = as_json
+        self._home = home
+        self._worst = worst
+        self._transaction = -1
+
+    def take_up(self) -> None:
+        """Adopts every unfinished run that is free and has not failed here already."""
+        transaction = self._journal.store.last_transaction()
+        owned = set(self._engine.owned)
+        for status in _UNFINISHED:
+            for header in list(self._journal.roots(status=status)):
+                if header.run_id not in owned and header.run_id not in self.seen and is_interrupted(self._journal, header):
+                    self._adopt(header.run_id)
+        self._transaction = transaction
+
+    def _adopt(self, run_id: str) -> None:
+        try:
+            header = self._engine.adopt(run_id, self._more)
+        except RunBusyError:
+            return  # another process was faster, which is as good
+        except FlowmetalError as error:
+            self.seen.add(run_id)
+            self._worst[0] = max(self._worst[0], _report(error))
+            return
+        self.seen.add(run_id)
+        if not header.is_finished:
+            self._display.notice(f"resuming {run_id}")
+            self.waiting[asyncio.ensure_future(self._engine.outcome(run_id))] = header
+
+    async def step(self) -> None:
+        """Waits a moment, shows what has ended, looks for what has become free."""
+        if self.waiting:
+            done, _ = await asyncio.wait(self.waiting, timeout=_WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                header = self.waiting.pop(task)
+                outcome = task.result()
+                if outcome.error is None:
+                    self.seen.discard(header.run_id)
+                self._display.pause()
+                code = _show(self._journal, self._display, outcome, self._as_json, self._home, True)
+                self._worst[0] = max(self._worst[0], code)
+        else:
+            await asyncio.sleep(_WATCH_SECONDS)
+        self.take_up()
+
+
+def _outcome_of(journal: Journal, header: Header) -> Outcome:
+    return Outcome(header, journal.payload(header.run_id, header.result) if header.result is not None else None)
+
+
+def _show(journal: Journal, display: Display, outcome: Outcome, as_json: bool, home: str | None, one_of_many: bool) -> int:
+    header = outcome.header
+    if one_of_many and outcome.error is None:
+        took = ((header.finished_ms or header.created_ms) - header.created_ms) / 1_000
+        display.notice(f"{header.run_id}: {'ok' if is_ok_packed(outcome.value) else header.status} after {show_seconds(took)}")
+    try:
+        return outcomes.finish(journal, outcome, as_json=as_json, home=home)
+    except FlowmetalError as error:
+        return _report(error)
+
+
+def _report(error: FlowmetalError) -> int:
+    print(printable(error.show(), keep="\n\t"), file=sys.stderr)
+    return error.exit_code
+
+

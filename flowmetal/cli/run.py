@@ -1,0 +1,76 @@
+"""``flowmetal run``: starts a file, or one flow of it, and stays until it has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from flowmetal.cli.options import DURATION, allow_option, home_option, json_option, quiet_option
+
+
+class RunCommand(click.Command):
+    """A command whose options are known before and after FILE; what else follows FILE is the flow's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Divides the command line into what is ours and what is the flow's."""
+        ours, file, theirs = self._divide(ctx, args)
+        ctx.meta["flowmetal.theirs"] = theirs
+        return super().parse_args(ctx, [*ours, "--", *file])
+
+    def _divide(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str], list[str]]:
+        takes_value: dict[str, bool] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option):
+                takes_value.update(dict.fromkeys(param.opts, not param.is_flag))
+        ours: list[str] = []
+        file: list[str] = []
+        theirs: list[str] = []
+        rest = iter(args)
+        for token in rest:
+            name, equals, _ = token.partition("=")
+            if token == "--":
+                theirs += rest
+            elif file and name in ctx.help_option_names:
+                theirs.append("--help")
+            elif name in takes_value:
+                ours.append(token)
+                if takes_value[name] and not equals:
+                    ours += [value for value in [next(rest, None)] if value is not None]
+            elif file:
+                theirs.append(token)
+            else:
+                (ours if token.startswith("-") and token != "-" else file).append(token)
+        if not file and theirs and not theirs[0].startswith("-"):
+            file = [theirs.pop(0)]
+        return ours, file, theirs
+
+
+@click.command(
+    cls=RunCommand,
+    name="run",
+    options_metavar="[OPTIONS]",
+    epilog="What follows FILE:FLOW are the flow's own arguments, --name VALUE; `flowmetal run FILE:FLOW --help` lists them. "
+    "After `--` every option is the flow's.",
+)
+@click.argument("target", metavar="FILE[:FLOW]", type=click.Path())
+@click.option("--id", "run_id", metavar="ID", help="The run's id: asked for twice, it is one run. Default: a new one.")
+@allow_option
+@click.option("--deny", metavar="EFFECT=DIR", multiple=True, help="Deny an effect within what is allowed; may be repeated.")
+@click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label to find the run by; may be repeated.")
+@click.option("--timeout", metavar="DURATION", type=DURATION, help="End the run when it takes longer, for instance 30s or 1h30m.")
+@click.option("--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object.")
+@home_option
+@quiet_option
+@json_option('Print one object: {"run", "flow", "status", "result" or "failure", "seconds"}.')
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> int:
+    """Run a flow file, or one flow of it.
+
+    FILE alone runs the file's body, FILE:FLOW one flow with arguments from the command line. The result goes to
+    stdout and nothing else does. Exit code 0: it is Ok; 1: it is Err; 2: what was asked for is wrong; 130: interrupted,
+    `flowmetal resume` goes on with it.
+    """
+    from flowmetal.cli.running import run_target
+
+    return run_target(theirs=ctx.meta["flowmetal.theirs"], **options)

@@ -1,0 +1,135 @@
+"""What ``flowmetal run`` does: load, start or find the run, wait, show."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from flowmetal.assembly import locate_program
+from flowmetal.cli import flow_listing, silent
+from flowmetal.cli.display import Display
+from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end, with_home
+from flowmetal.cli.flow_arguments import read_arguments
+from flowmetal.cli.options import parse_labels
+from flowmetal.cli.outcomes import finish
+from flowmetal.engine.engine import Engine
+from flowmetal.engine.starting import RunRequest, code_of
+from flowmetal.engine.table import ProgramState
+from flowmetal.errors import EXIT_OK, UsageError
+from flowmetal.journal.headers import program_digest
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import check_user_id, new_run_id
+from flowmetal.journal.starting import Begun
+from flowmetal.language.flows import FlowInfo
+from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.settings import Limits
+from flowmetal.values import Wire, pack
+
+
+def run_target(
+    *,
+    target: str,
+    theirs: list[str],
+    run_id: str | None,
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    labels: tuple[str, ...],
+    timeout: float | None,
+    args_file: str | None,
+    home: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Runs ``FILE[:FLOW]``; the exit code.
+
+    Raises:
+        FlowmetalError: it could not be started, or could not go on.
+    """
+    file, name = split_target(target)
+    now = time.time()
+    labels_given = parse_labels(labels)
+    grants = parse_grants(allow, deny, os.getcwd())
+    chosen = check_user_id(run_id) if run_id is not None else new_run_id(Path(file).stem, now)
+    label, sources = locate_program(file)
+    wants_help = "--help" in theirs
+
+    async def work(engine: Engine, journal: Journal, display: Display) -> int:
+        program = await engine.load(label, sources, Limits())
+        if wants_help:
+            print(flow_listing.help_text(program, file, name))
+            return EXIT_OK
+        flow = flow_listing.find(program, file, name) if name else None
+        kwargs = read_arguments(flow, target, theirs, args_file) if flow else no_arguments(program, file, theirs, args_file)
+        deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
+        request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
+        begun = engine.begin(program, request)
+        explain(begun, program, display, home)
+        outcome = await wait_for_end(engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted"))
+        display.pause()
+        if outcome.error is None and not name and silent.did_nothing(journal, program, outcome):
+            raise silent.error(program, file)
+        code = finish(journal, outcome, as_json=as_json, home=home)
+        await wait_for_detached(engine, display)
+        return code
+
+    return drive(home, quiet, work)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The file and the flow of ``FILE[:FLOW]``.
+
+    Raises:
+        UsageError: an empty flow name.
+    """
+    file, colon, name = target.rpartition(":")
+    if not colon or not file.endswith(".flow"):
+        return target, ""
+    if not name:
+        raise UsageError(f"`{target}` names no flow after the colon", remedy=f"`flowmetal flows {file}` lists them")
+    return file, name
+
+
+def no_arguments(program: ProgramState, file: str, theirs: list[str], args_file: str | None) -> list[Wire]:
+    """The arguments of a file's body: none.
+
+    Raises:
+        UsageError: some were given; names the flows that could take them.
+    """
+    if theirs or args_file:
+        given = theirs[0] if theirs else f"--args {args_file}"
+        raise UsageError(
+            f"the body of {file} takes no arguments, but got `{given}`", remedy=flow_listing.commands(program, file, "to run one flow:")
+        )
+    return []
+
+
+def request_of(
+    run_id: str,
+    flow: FlowInfo | None,
+    file: str,
+    kwargs: list[Wire],
+    grants: GrantSet,
+    labels: dict[str, str],
+    deadline_ms: int | None,
+) -> RunRequest:
+    """What the engine is asked for."""
+    reference = flow.reference if flow is not None else ""
+    name = flow.name if flow is not None else Path(file).name
+    return RunRequest(run_id, reference, name, pack([[], kwargs]), grants, os.getcwd(), labels, deadline_ms)
+
+
+def explain(begun: Begun, program: ProgramState, display: Display, home: str | None) -> None:
+    """Says on stderr what became of asking for a run id that exists."""
+    run_id = begun.header.run_id
+    changed = begun.header.program != program_digest(code_of(program).items())
+    edited = "; the file has changed since, the code it was started with is used" if changed else ""
+    if begun.outcome == "adopted":
+        display.notice(f"resuming {run_id}, which was interrupted{edited}")
+    elif begun.outcome == "followed":
+        display.notice(f"{run_id} is driven by another process; waiting for its end{edited}")
+    elif begun.outcome == "finished":
+        log = with_home(f"flowmetal log {run_id}", home)
+        display.notice(f"{run_id} has run before, this is its result{'; the file has changed since' if changed else ''} ({log})")
+    sys.stderr.flush()
