@@ -167,7 +167,8 @@ def _out(journal: Journal) -> Iterator[str]:
         for _, event in journal.history(run_id):
             if event.kind == "log":
                 fields = event.fields.get("fields")
-                yield event.fields["text"] + (f" {to_text(unpack(fields))}" if fields else "")
+                value = unpack(fields) if fields else None
+                yield event.fields["text"] + (f" {to_text(value)}" if value else "")
 
 
 def judge(chunk: Chunk, came: Came) -> list[str]:
