@@ -1,0 +1,90 @@
+"""The words for one event: what was asked for, what came of it."""
+
+from __future__ import annotations
+
+from flowmetal.cli.event_data import CALL_VERBS
+from flowmetal.cli.reading import load
+from flowmetal.cli.text import cut, printable, rfc3339, show_call, show_failure_line, show_value
+from flowmetal.errors import UsageError
+from flowmetal.journal.events import Event
+from flowmetal.journal.framing import Field
+from flowmetal.journal.journal import Journal
+from flowmetal.settings import format_duration
+from flowmetal.values import failure_of
+
+_LOG_LIMIT = 2_000
+
+
+def asked_for(journal: Journal, run_id: str, event: Event) -> str:
+    """What an ``action`` or ``child`` asked for: ``analyze("a.csv")``, ``run save({…})``, ``sleep 20ms``."""
+    verb, _, target = str(event.fields["callee"]).partition(" ")
+    args = load(journal, run_id, event.fields["args"])
+    if verb in CALL_VERBS and isinstance(args, list) and len(args) > 1:
+        name = printable(event.fields.get("name") or target.rpartition(":")[2])
+        call = f"{name}({show_call(args[0], args[1])})"
+        return f"{verb} {call}" if verb in ("run", "start") else call
+    if verb == "sleep":
+        return f"sleep {_duration(args[0])}"
+    if verb == "sleep_until":
+        return f"sleep until {rfc3339(event.fields.get('due_ms', 0))}"
+    if verb in ("wait", "wait_any"):
+        tasks = args[0]
+        many = f"{', '.join(f'#{number}' for number in tasks[:8])}{', …' if len(tasks) > 8 else ''}"
+        within = f" for at most {_duration(args[1])}" if len(args) > 1 and args[1] is not None else ""
+        return f"{verb} {many}{within}"
+    if verb == "cancel":
+        return f"cancel #{args[0]}"
+    if verb == "close":
+        return "cancel what is still open"
+    return f"{verb}()"
+
+
+def _duration(seconds: object) -> str:
+    try:
+        return format_duration(seconds) if isinstance(seconds, int | float) else show_value(seconds)
+    except UsageError:
+        return show_value(seconds)
+
+
+def came_of(journal: Journal, run_id: str, field: Field, limit: int = 100) -> str:
+    """What a result is: ``Ok(3)``, ``Err(denied) …``; a recorded value without a Result as it is."""
+    value = load(journal, run_id, field)
+    if isinstance(value, dict) and "result" in value:
+        if not value["result"][0]:
+            return show_failure_line(failure_of(value))
+        return "ok" if value["result"][1] is None else show_value(value["result"][1], limit)
+    return show_value(value, limit)
+
+
+def is_failure(journal: Journal, run_id: str, field: Field) -> bool:
+    """Whether a result is Err."""
+    value = load(journal, run_id, field)
+    return isinstance(value, dict) and "result" in value and not value["result"][0]
+
+
+def log_line(journal: Journal, run_id: str, event: Event) -> str:
+    """A line that a flow wrote, with its fields."""
+    text = printable(event.fields["text"])
+    fields = load(journal, run_id, event.fields["fields"])
+    if isinstance(fields, dict) and fields.get("dict"):
+        text += "  " + show_call([], fields["dict"], 200)
+    level = event.fields["level"]
+    return f"{level}: {cut(text, _LOG_LIMIT)}" if level not in ("info", "print") else f"· {cut(text, _LOG_LIMIT)}"
+
+
+def other(event: Event) -> str:
+    """Words for events that are neither action nor result nor log line."""
+    fields = event.fields
+    if event.kind == "attempt":
+        may_have_run = ", the first may have run" if fields["repeated"] else ""
+        return f"attempt {fields['attempt']} of #{fields['number']}{may_have_run}"
+    if event.kind == "grants":
+        allowed = ", ".join(f"{row[0]}={row[1]}" for row in fields["grants"].get("allow", []))
+        return f"granted at a resume: {printable(allowed)}"
+    if event.kind == "cancel_requested":
+        return f"ended from outside: {printable(fields['reason'])}"
+    if event.kind == "signal":
+        return f"signal {printable(fields['name'])}"
+    if event.kind == "code_changed":
+        return "goes on with other code from here"
+    return event.kind

@@ -1,0 +1,164 @@
+"""The tree of a run: every action on one line with what came of it, the flows it started below it.
+
+A history is read once and front to back.  An action whose result has not been read yet waits in a queue together with all that came
+after it, so what is kept is as large as what was open at once, never as large as the run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flowmetal.cli import event_words
+from flowmetal.cli.reading import flow_of, is_interrupted, load
+from flowmetal.cli.text import printable, show_call, show_moment, show_seconds
+from flowmetal.errors import JournalError
+from flowmetal.identity import child_id
+from flowmetal.journal.events import Event
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import root_of
+
+_MOST_NESTED = 100
+
+
+@dataclass(slots=True)
+class _Row:
+    """One line of the tree; ``number`` is that of an action which has no result yet, or has one."""
+
+    event: Event
+    number: int = 0
+    done: bool = True
+    result: Event | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def print_tree(journal: Journal, header: Header) -> None:
+    """Prints the tree of a run: drawn on a terminal, indented in a pipe."""
+    printer = _Tree(journal, header, sys.stdout.isatty())
+    printer.print_header(header)
+    printer.print_run(header.run_id, "", 0)
+    printer.print_end(header)
+
+
+class _Tree:
+    def __init__(self, journal: Journal, header: Header, drawn: bool) -> None:
+        self._journal = journal
+        root = journal.require(root_of(header.run_id))
+        self._start_ms = root.created_ms
+        self._drawn = drawn
+
+    def print_header(self, header: Header) -> None:
+        print(f"{header.run_id}  {printable(flow_of(header))}  {show_moment(header.created_ms)}")
+
+    def print_end(self, header: Header) -> None:
+        if header.finished_ms is not None and header.is_finished:
+            self._line(header.finished_ms, "", self._status(header))
+        elif header.is_root and is_interrupted(self._journal, header):
+            print(f"interrupted; it goes on with: flowmetal resume {header.run_id}")
+        else:
+            print(f"still {header.status}")
+
+    def _status(self, header: Header) -> str:
+        took = show_seconds(((header.finished_ms or 0) - header.created_ms) / 1_000)
+        words = event_words.came_of(self._journal, header.run_id, header.result) if header.result is not None else ""
+        return f"{self._colour(header.status)} after {took}{f': {words}' if words not in ('', 'ok') else ''}"
+
+    def _colour(self, status: str) -> str:
+        code = {"ok": 32, "err": 31, "cancelled": 33}.get(status)
+        return f"\x1b[{code}m{status}\x1b[0m" if self._drawn and code else status
+
+    def print_run(self, run_id: str, indent: str, depth: int) -> None:
+        """Prints the rows of one run, and below each the run that it started."""
+        rows = _rows(self._journal, run_id)
+        current = next(rows, None)
+        while current is not None:
+            following = next(rows, None)
+            branch, below = self._branch(following is None and depth > 0)
+            self._print_row(run_id, current, indent + branch)
+            self._print_child(run_id, current, indent + below, depth)
+            current = following
+
+    def _branch(self, is_last: bool) -> tuple[str, str]:
+        if not self._drawn:
+            return "", "  "
+        return ("└─ ", "   ") if is_last else ("├─ ", "│  ")
+
+    def _print_child(self, run_id: str, row: _Row, indent: str, depth: int) -> None:
+        verb = str(row.event.fields.get("callee", "")).partition(" ")[0]
+        if row.event.kind != "action" or verb not in ("call", "run"):
+            return
+        below = child_id(run_id, row.number)
+        if self._journal.header(below) is not None:
+            if depth >= _MOST_NESTED:
+                print(f"{'':>10}{indent}… flowmetal log {below}")
+            else:
+                self.print_run(below, indent, depth + 1)
+
+    def _print_row(self, run_id: str, row: _Row, indent: str) -> None:
+        event = row.event
+        try:
+            text = self._words(run_id, row)
+        except JournalError as error:
+            text = f"{event.kind}: {error.message} ({error.place})"
+        self._line(event.at_ms, indent, text)
+
+    def _words(self, run_id: str, row: _Row) -> str:
+        event = row.event
+        if event.kind == "started":
+            args = load(self._journal, run_id, event.fields["args"])
+            return f"started {printable(event.fields['name'])}({show_call(args[0], args[1])})"
+        if event.kind == "log":
+            return event_words.log_line(self._journal, run_id, event)
+        if event.kind not in ("action", "child"):
+            return event_words.other(event)
+        text = f"#{row.number} {event_words.asked_for(self._journal, run_id, event)}"
+        return f"{text}{self._outcome(run_id, row)}{''.join(row.notes)}  [{printable(event.fields['line'])}]"
+
+    def _outcome(self, run_id: str, row: _Row) -> str:
+        value = row.event.fields.get("value") if row.result is None else row.result.fields.get("value")
+        if value is not None:
+            words = event_words.came_of(self._journal, run_id, value)
+            if self._drawn and words.startswith("Err("):
+                words = f"\x1b[31m{words}\x1b[0m"
+            took = f"  {show_seconds((row.result.at_ms - row.event.at_ms) / 1_000)}" if row.result is not None else ""
+            return f" → {words}{took}"
+        if row.result is not None:
+            return ""  # a timer says all by its own time
+        return " …" if not row.done else ""
+
+    def _line(self, at_ms: int, indent: str, text: str) -> None:
+        print(f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}")
+
+
+def _rows(journal: Journal, run_id: str) -> Iterator[_Row]:
+    """The lines of one run in order, each with its result if there is one."""
+    queue: deque[_Row] = deque()
+    waiting: dict[int, _Row] = {}
+    for _, event in journal.history(run_id):
+        number = event.fields.get("number", 0)
+        if event.kind in ("result", "timer_fired"):
+            row = waiting.pop(number, None)
+            if event.fields.get("late"):
+                queue.append(_Row(event))
+            elif row is not None:
+                row.result, row.done = event, True
+        elif event.kind == "attempt" and number in waiting:
+            row = waiting[number]
+            row.notes.append(f"  ({event_words.other(event).replace(f' of #{number}', '')})")
+        elif event.kind == "action" and "value" not in event.fields:
+            verb = str(event.fields["callee"])
+            row = _Row(event, number, done=verb == "cancel")
+            queue.append(row)
+            if verb != "cancel":
+                waiting[number] = row
+        elif event.kind == "started":
+            if "." not in run_id and event.fields.get("flow"):
+                queue.append(_Row(event))
+        elif event.kind != "finished":
+            queue.append(_Row(event, number))
+        while queue and queue[0].done:
+            yield queue.popleft()
+    yield from queue

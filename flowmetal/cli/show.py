@@ -1,0 +1,122 @@
+"""``flowmetal show``: all that a run's header and first event say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowmetal.cli.options import RUN_ID, home_option, json_option
+
+if TYPE_CHECKING:
+    from flowmetal.journal.headers import Header
+    from flowmetal.journal.journal import Journal
+
+
+@click.command(name="show")
+@click.argument("run_id", metavar="RUN", type=RUN_ID)
+@home_option
+@json_option("Print one object.")
+def command(run_id: str, home: str | None, as_json: bool) -> int:
+    """Show one run: where it stands, arguments, result, grants, labels, code digests, versions, limits."""
+    from flowmetal.cli.reading import open_existing
+
+    journal = open_existing(home)
+    data = _data(journal, journal.require(run_id))
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        _print(data)
+    return 0
+
+
+def _data(journal: Journal, header: Header) -> dict[str, Any]:
+    from flowmetal.cli.event_data import to_data
+    from flowmetal.cli.reading import flow_of, is_interrupted, load, result_data, seconds_of, started_of, waits_for
+    from flowmetal.cli.text import rfc3339
+    from flowmetal.journal.keys import root_of
+    from flowmetal.language.labels import short_name
+
+    now_ms = int(time.time() * 1_000)
+    root = header if header.is_root else journal.require(root_of(header.run_id))
+    own = next(({**to_data(journal, header.run_id, at, event)} for at, event in journal.history(header.run_id)), {})
+    facts = started_of(journal, header.run_id)
+    grants = facts.get("grants", {})
+    for _, event in journal.history(root.run_id) if root.grants_digest else ():
+        grants = event.fields["grants"] if event.kind == "grants" else grants
+    data: dict[str, Any] = {
+        "run": header.run_id,
+        "flow": flow_of(header),
+        "name": header.name,
+        "status": header.status,
+        "interrupted": is_interrupted(journal, root) and not header.is_finished,
+        "parent": header.parent or None,
+        "started": rfc3339(header.created_ms),
+        "finished": rfc3339(header.finished_ms) if header.finished_ms is not None else None,
+        "seconds": seconds_of(header, now_ms),
+        "deadline": rfc3339(root.deadline_ms) if root.deadline_ms is not None else None,
+        "waits_for": "" if header.is_finished or not header.is_root else waits_for(journal, header, now_ms),
+        "moved_to": root.moved_to or None,
+        "labels": dict(root.labels),
+        "args": own.get("args", []),
+        "kwargs": own.get("kwargs", {}),
+    }
+    if header.result is not None:
+        data.update(result_data(load(journal, header.run_id, header.result)))
+    data["flows_started"] = sum(1 for _ in journal.descendants(header.run_id))
+    data["grants"] = {name: [f"{row[0]}={row[1]}" for row in rows] for name, rows in grants.items()}
+    data["base_dir"] = facts.get("base_dir", "")
+    data["program"] = header.program
+    data["code"] = {short_name(label): digest for label, digest in facts.get("program", [])}
+    data["versions"] = facts.get("versions", {})
+    data["limits"] = facts.get("limits", {})
+    return data
+
+
+def _print(data: Mapping[str, Any]) -> None:
+    from flowmetal.cli.text import printable, show_seconds
+
+    status = data["status"]
+    if data["interrupted"]:
+        status = f"{status}, interrupted: it goes on with `flowmetal resume {data['run'].partition('.')[0]}`"
+    if data["moved_to"]:
+        status = f"{status}, moved to {data['moved_to']}"
+    lines: list[tuple[str, Any]] = [
+        ("run", data["run"]),
+        ("flow", data["flow"]),
+        ("status", status),
+        ("waits for", data["waits_for"]),
+        ("part of", data["parent"]),
+        ("started", data["started"]),
+        ("finished", data["finished"]),
+        ("duration", show_seconds(data["seconds"])),
+        ("deadline", data["deadline"]),
+        ("labels", ", ".join(f"{name}={value}" for name, value in data["labels"].items())),
+        ("arguments", _arguments(data)),
+        ("result", _compact(data["result"]) if data.get("result") is not None else None),
+        ("failure", _compact(data["failure"]) if "failure" in data else None),
+        ("flows started", data["flows_started"] or None),
+        ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
+        ("denied", ", ".join(data["grants"].get("deny", []))),
+        ("relative to", data["base_dir"]),
+        ("code", data["program"]),
+        *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],
+        ("versions", ", ".join(f"{name} {value}" for name, value in data["versions"].items())),
+        ("limits", ", ".join(f"{name} {value}" for name, value in data["limits"].items())),
+    ]
+    for name, value in lines:
+        if value not in (None, ""):
+            print(f"{name:<14} {printable(str(value))}")
+
+
+def _arguments(data: Mapping[str, Any]) -> str:
+    parts = [_compact(each) for each in data["args"]]
+    parts += [f"{name} = {_compact(value)}" for name, value in data["kwargs"].items()]
+    return ", ".join(parts)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
