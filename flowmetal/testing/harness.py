@@ -115,9 +115,7 @@ class Lab:
         begun = engine.begin(program, request)
         assert begun.outcome == "started", begun
 
-    def run(
-        self, flow: str | Path, run_id: str = "r", *, seconds: float = 60.0, **more: Any
-    ) -> Outcome:
+    def run(self, flow: str | Path, run_id: str = "r", *, seconds: float = 60.0, **more: Any) -> Outcome:
         """Starts a run and waits for its end."""
 
         async def life() -> Outcome:
