@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Final
 
 from flowmetal.errors import LanguageError
-from flowmetal.language.hints import hint_for
+from flowmetal.language.hints import hint_for, without_guess
 from flowmetal.language.labels import is_prelude, short_name
 
 _PLACE: Final = re.compile(r"^ *--> (?P<file>.+?):(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
@@ -30,6 +30,16 @@ _EXPECTED: Final = re.compile(r", expected one of (?P<list>.{80,})$", re.DOTALL)
 _HOST_ERROR: Final = re.compile(r"^(?:error: )?(?:\w+\.)*(?:HostError|PrimitiveError): ")
 _MAX_TRACE: Final = 4_000
 _MAX_MESSAGE: Final = 2_000
+_MAX_EXCERPT: Final = 2_000
+
+_REWRITTEN: Final = [
+    (re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.)?(\w+)`"), r"`\2` needs the argument `\1`"),
+    (re.compile(r"^Found (\d+) extra positional argument\(s\) for call to (?:.*\.)?(\w+)"), r"`\2` got \1 more by position than it takes"),
+    (re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.)?(\w+)"), r"`\2` does not take \1"),
+    (re.compile(r"^(Value `.{80}).*?` of type", re.DOTALL), r"\1…` of type"),
+    (re.compile(r"^Error unpacking value for parameter `a\d` of type `int$"), "an int that is too large"),
+    (re.compile(r"^Module symbol `(\w+)` is not exported$"), r"the module has no `\1` for others"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +72,48 @@ def diagnose(text: str, sources: dict[str, str], message: str = "", hint: str = 
     ``sources`` are the texts of the program's modules by label: an error that surfaces inside the prelude
     is shown at the line of the program that called it.
     """
-    said = message or _said(text)
-    hint = hint or hint_for(said)
     frames = [frame for frame in _FRAME.finditer(text) if not _hidden(frame["file"])]
     trace = "\n".join(f"  {short_name(f['file'])}:{f['line']}, in {f['name']}" for f in frames)[-_MAX_TRACE:]
+    place, excerpt, column = _where(text, frames, sources)
+    line = excerpt.split("\n")[1].partition("| ")[2] if excerpt.count("\n") else ""
+    raw = _raw(text)
+    hint = hint or ("" if message else hint_for(raw, line, column))
+    return Diagnostic(message or _readable(raw), place, excerpt, hint, trace)
+
+
+def _where(text: str, frames: list[re.Match[str]], sources: dict[str, str]) -> tuple[str, str, int]:
+    """Place, excerpt and column of an error: where it is reported, or in the innermost frame of the program."""
     place = _PLACE.search(text)
     if place and not _hidden(place["file"]):
         where, line, column = place["file"], int(place["line"]), int(place["column"])
         excerpt = text[place.end() :].strip("\n")
-        excerpt = excerpt if len(excerpt) < 2_000 else draw(sources.get(where, ""), line)
-        return Diagnostic(said, f"{short_name(where)}:{line}:{column}", excerpt, hint, trace)
+        excerpt = excerpt if len(excerpt) < _MAX_EXCERPT else draw(sources.get(where, ""), line)
+        return f"{short_name(where)}:{line}:{column}", excerpt, column
     if frames:
         where, line = frames[-1]["file"], int(frames[-1]["line"])
-        return Diagnostic(said, f"{short_name(where)}:{line}", draw(sources.get(where, ""), line), hint, trace)
-    return Diagnostic(said, hint=hint, trace=trace)
+        return f"{short_name(where)}:{line}", draw(sources.get(where, ""), line), 0
+    return "", "", 0
 
 
 def _hidden(file: str) -> bool:
     return is_prelude(file) or file.startswith("<")
 
 
-def _said(text: str) -> str:
+def _raw(text: str) -> str:
+    """The message of an interpreter's text, as it stands there."""
     found = _MESSAGE.search(text)
-    said = (found["message"] if found else text).strip()
-    said = _HOST_ERROR.sub("", said).removeprefix("Parse error: ")
+    return (found["message"] if found else text).strip()
+
+
+def _readable(raw: str) -> str:
+    """The message as a person reads it: without names of the machinery, lists of tokens, values of a thousand characters."""
+    said = without_guess(_HOST_ERROR.sub("", raw).removeprefix("Parse error: "))
     expected = _EXPECTED.search(said)
     if expected:
         said = said[: expected.start()]
     said = said.removeprefix("fail: ")
+    for pattern, better in _REWRITTEN:
+        said = pattern.sub(better, said)
     return said[:_MAX_MESSAGE]
 
 
