@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -31,11 +32,8 @@ def cancel(run_id: str, reason: str, home: str | None, quiet: bool) -> int:
         return EXIT_OK
     root = journal.require(root_of(run_id))
     if not journal_drives(journal, root):
-        journal.store.close()
-        try:
-            return _end_here(header, reason, home, quiet)
-        except RunBusyError:
-            journal = open_existing(home)  # someone has taken it up in this moment
+        with contextlib.suppress(RunBusyError):  # someone may take it up in this moment
+            return _end_here(journal, header, reason, home, quiet)
     journal.post(run_id, {"kind": "cancel", "reason": reason})
     return _wait(journal, run_id, quiet)
 
@@ -52,7 +50,7 @@ def _wait(journal: Journal, run_id: str, quiet: bool) -> int:
     return EXIT_OK
 
 
-def _end_here(header: Header, reason: str, home: str | None, quiet: bool) -> int:
+def _end_here(journal: Journal, header: Header, reason: str, home: str | None, quiet: bool) -> int:
     run_id = header.run_id
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
@@ -61,9 +59,8 @@ def _end_here(header: Header, reason: str, home: str | None, quiet: bool) -> int
         engine.cancel(run_id, reason)
         return EXIT_OK
 
-    code = drive(home, True, work)
-    ended = open_existing(home).require(run_id)
-    _say(quiet, f"{run_id} is {ended.status}; nobody was driving it")
+    code = drive(home, True, work, journal)
+    _say(quiet, f"{run_id} is {journal.require(run_id).status}; nobody was driving it")
     return code
 
 

@@ -44,13 +44,16 @@ def with_home(command: str, home: str | None) -> str:
     return f"{command} --home {home}" if home else command
 
 
-def drive(home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]]) -> int:
-    """Gives ``work`` an engine and its journal; the exit code that it returns.
+def drive(
+    home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]], journal: Journal | None = None
+) -> int:
+    """Gives ``work`` an engine and its journal, the home's unless one is open already; the exit code that it returns.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the engine is closed and its runs are free.
     """
-    journal = open_journal(home_path(home))
+    if journal is None:
+        journal = open_journal(home_path(home))
     return asyncio.run(_drive(journal, home, quiet, work))
 
 

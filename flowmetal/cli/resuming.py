@@ -33,7 +33,6 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
     existing = open_existing(home)
     for run_id in run_ids:
         root_only(existing.require(run_id), "resume")
-    existing.store.close()
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         worst = EXIT_OK
@@ -50,14 +49,13 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
         await wait_for_detached(engine, display)
         return worst
 
-    return drive(home, quiet, work)
+    return drive(home, quiet, work, existing)
 
 
 def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
     """Goes on with every free unfinished run; the worst exit code."""
     more = parse_grants(allow, (), os.getcwd())
-    if not watch:
-        open_existing(home).store.close()
+    existing = None if watch else open_existing(home)
     worst = [EXIT_OK]
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
@@ -73,7 +71,7 @@ def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: 
         return worst[0]
 
     try:
-        return drive(home, quiet, work)
+        return drive(home, quiet, work, existing)
     except Interrupted as interrupted:
         if not watch:
             raise

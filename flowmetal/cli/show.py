@@ -97,7 +97,7 @@ def _print(data: Mapping[str, Any]) -> None:
         ("labels", ", ".join(f"{name}={value}" for name, value in data["labels"].items())),
         ("arguments", _arguments(data)),
         ("result", _compact(data["result"]) if data.get("result") is not None else None),
-        ("failure", _compact(data["failure"]) if "failure" in data else None),
+        ("failure", f"[{data['failure']['kind']}] {data['failure']['message']}" if "failure" in data else None),
         ("flows started", data["flows_started"] or None),
         ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
         ("denied", ", ".join(data["grants"].get("deny", []))),
@@ -105,7 +105,7 @@ def _print(data: Mapping[str, Any]) -> None:
         ("code", data["program"]),
         *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],
         ("versions", ", ".join(f"{name} {value}" for name, value in data["versions"].items())),
-        ("limits", ", ".join(f"{name} {value}" for name, value in data["limits"].items())),
+        ("limits", _limits(data["limits"])),
     ]
     for name, value in lines:
         if value not in (None, ""):
@@ -116,6 +116,14 @@ def _arguments(data: Mapping[str, Any]) -> str:
     parts = [_compact(each) for each in data["args"]]
     parts += [f"{name} = {_compact(value)}" for name, value in data["kwargs"].items()]
     return ", ".join(parts)
+
+
+def _limits(limits: Mapping[str, Any]) -> str:
+    from flowmetal.settings import Limits
+
+    ordinary = Limits().to_data()
+    changed = [f"{name} {value}" for name, value in limits.items() if ordinary.get(name) != value]
+    return ", ".join(changed) or "the usual (all are in --json)"
 
 
 def _compact(value: Any) -> str:

@@ -1,0 +1,34 @@
+"""``flowmetal verify``: re-reads the whole journal."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from flowmetal.cli.options import home_option, json_option
+from flowmetal.errors import EXIT_HOME, EXIT_OK
+
+
+@click.command(name="verify")
+@home_option
+@json_option("Print one object a problem, a line each.")
+def command(home: str | None, as_json: bool) -> int:
+    """Re-read every record of the journal: checksums, indexes, references.
+
+    Names each problem with its place and what to do. Exit code 3 when there is one.
+    """
+    from flowmetal.cli.reading import open_existing
+    from flowmetal.cli.text import printable
+
+    journal = open_existing(home)
+    count = 0
+    for problem in journal.verify():
+        count += 1
+        if as_json:
+            print(json.dumps({"place": problem.place, "problem": problem.message, "remedy": problem.remedy}, ensure_ascii=False))
+        else:
+            print(printable(f"{problem.place}: {problem.message}\n  help: {problem.remedy}", keep="\n"))
+    if not as_json:
+        click.echo(f"{journal.home}: {'intact' if not count else f'{count:,} problems'}", err=True)
+    return EXIT_HOME if count else EXIT_OK
