@@ -235,9 +235,14 @@ class Dispatcher:
     def _live(self, run: HotRun, message: list[Any]) -> None:
         run.is_live = True
         still_open = set(message[3])
-        for number in sorted(run.open):
-            action = run.open[number]
-            if number in still_open and action.is_reopened and not action.is_started:
+        reopened = [action for number, action in sorted(run.open.items()) if action.is_reopened and not action.is_started]
+        for action in reopened:
+            if action.verb == "cancel":
+                # It has no result of its own.  That its task has none means that the engine ended before it was carried out.
+                del run.open[action.number]
+                self._runs.cancel_task(run, unpack(action.args)[0])
+        for action in reopened:
+            if action.number in still_open and action.number in run.open:
                 self._open(run, action, unpack(action.args))
 
     def _done(self, run: HotRun, message: list[Any]) -> None:

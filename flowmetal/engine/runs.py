@@ -62,6 +62,8 @@ class Runs:
         self.hot: dict[str, HotRun] = {}
         self.cold: dict[str, ColdWait] = {}
         self.waits: dict[str, PendingWait] = {}
+        # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
+        self.fresh: set[str] = set()
         self.observer: Observer | None = None
         self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire]], None]
         self.abandon: Callable[[str, int | None], list[int]]
@@ -113,6 +115,7 @@ class Runs:
             self.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
         if self.observer is not None:
             self.observer.started(header.run_id, header.name, "", 0)
+        self.fresh.add(header.run_id)
         self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
 
     def start_child(self, run: HotRun, action: OpenAction, args: bytes) -> None:
@@ -121,6 +124,7 @@ class Runs:
         if action.is_reopened and self.ledger.journal.header(run_id) is not None:
             return
         header = self.begin_child(run, action.number, action.target, action.name, args, self.ledger.now_ms)
+        self.fresh.add(run_id)
         self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line)))
 
     def begin_child(self, run: HotRun, number: int, flow: str, name: str, args: bytes, started_ms: int) -> Header:
@@ -190,7 +194,7 @@ class Runs:
         if cold is None:
             return
         cold.missing.discard(number)
-        if not cold.missing:
+        if not cold.missing or number in cold.any_of:
             self.wake(run_id, cold.root)
 
     def wake(self, run_id: str, root: RootState) -> None:
@@ -293,6 +297,7 @@ class Runs:
             run.root.program.hot.pop(run_id, None)
             run.root.program.parked.pop(run_id, None)
         self.cold.pop(run_id, None)
+        self.fresh.discard(run_id)
         self.waits.pop(run_id, None)
         self.timers.cancel(run_id)
         return run
@@ -304,17 +309,23 @@ class Runs:
         action = run.open.get(number)
         if action is None:
             return
+        child = child_id(run.run_id, number)
+        may_have_begun = action.is_started or (action.is_reopened and all(each in run.task_results for each in action.deps))
         if action.verb in ("do", "start"):
-            started = action.is_started and not action.missing
+            started = may_have_begun and not action.missing
             self.abandon(run.run_id, number)
             details = {"dict": ["may_have_run", True]} if started else None
             failure = Failure("cancelled", f"{action.name} was cancelled", details, flow=action.name, source=action.line)
             self.deliver(run.run_id, number, pack(err(failure)))
-        elif not action.is_started:
+        elif not action.is_started and not (may_have_begun and self.has_begun(child)):
             failure = Failure("cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line)
             self.deliver(run.run_id, number, pack(err(failure)))
         else:
-            self.cancel_tree(child_id(run.run_id, number), "its caller cancelled it")
+            self.cancel_tree(child, "its caller cancelled it")
+
+    def has_begun(self, run_id: str) -> bool:
+        """Whether a run is in the journal."""
+        return self.ledger.commit() and self.ledger.journal.header(run_id) is not None
 
     def cancel_open(self, run: HotRun, but: int) -> None:
         """Ends everything that a run has started and that has no result."""
@@ -338,14 +349,26 @@ class Runs:
             return
         tree = [each for each in self.ledger.journal.descendants(run_id) if not each.is_finished]
         tree.sort(key=lambda each: sort_key(each.run_id), reverse=True)
+        hot = self.hot.get(run_id)
         for each in [*tree, header]:
             self.abandon(each.run_id, None)
             run = self.forget(each.run_id)
             if run is not None:
                 run.worker.send(["drop", run.run_id, run.incarnation])
+        if hot is not None and hot.is_inline:
+            self._begin_callers_anew(hot)
         for each in [*tree, header]:
             why = reason if each.run_id == run_id else f"{header.name} was ended"
             self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled")
+
+    def _begin_callers_anew(self, run: HotRun) -> None:
+        """Takes the callers of an inline child from its thread: the worker may have given them a Result of the child of its own."""
+        while (caller := self.hot.get(run.header.parent)) is not None and caller.inline_child == run.run_id:
+            self.hot.pop(caller.run_id)
+            caller.root.program.hot.pop(caller.run_id, None)
+            caller.worker.send(["drop", caller.run_id, caller.incarnation])
+            self._enqueue(Start(caller.run_id, caller.root))
+            run = caller
 
     def _cancel_one(self, header: Header, reason: str, kind: str) -> None:
         run_id = header.run_id

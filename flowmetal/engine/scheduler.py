@@ -76,7 +76,7 @@ class Scheduler:
             run = program.hot[run_id]
             if run.evicting:
                 wanted -= 1
-            elif not any(action.missing for action in run.open.values()):
+            else:
                 run.evicting = True
                 run.worker.send(["evict", run_id, run.incarnation])
                 wanted -= 1
@@ -96,7 +96,11 @@ class Scheduler:
         if run_id in runs.hot or start.root.header.run_id not in runs.roots:
             return False
         fresh = start.fresh
-        if fresh is None and not runs.ledger.commit():
+        if fresh is not None:
+            if run_id not in runs.fresh:
+                return False  # it was ended before it began
+            runs.fresh.discard(run_id)
+        elif not runs.ledger.commit():
             return False
         header = fresh.header if fresh is not None else runs.ledger.journal.header(run_id)
         worker = start.root.program.worker
@@ -151,13 +155,14 @@ class Scheduler:
         waits_for = set(run.parked or ())
         if run.inline_child:
             waits_for.add(int(run.inline_child.rpartition(".")[2]))
-        busy = run.answered or not waits_for or any(action.missing for action in run.open.values())
+        any_of = frozenset(number for action in run.open.values() for number in action.missing)
+        busy = run.answered or not waits_for
         sleeping = run.header.wake_action is not None and run.header.wake_action in waits_for
         self._drop(run)
         if busy or run.is_streaming:
             self.enqueue(Start(run.run_id, run.root))
-        elif not sleeping:
-            self._runs.cold[run.run_id] = ColdWait(run.root, waits_for)
+        elif any_of or not sleeping:
+            self._runs.cold[run.run_id] = ColdWait(run.root, waits_for, any_of)
 
     def _drop(self, run: HotRun) -> None:
         self._runs.hot.pop(run.run_id, None)

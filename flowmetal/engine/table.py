@@ -135,7 +135,11 @@ class PendingWait:
 
 @dataclass(slots=True)
 class ColdWait:
-    """What an evicted run waits for: it is woken when the last of ``missing`` has a result."""
+    """What an evicted run waits for: it is woken when the last of ``missing`` has a result.
+
+    Any of ``any_of`` wakes it too: tasks that others of its tasks depend on, which only a hot run can start.
+    """
 
     root: RootState
     missing: set[int]
+    any_of: Set[int] = frozenset()
