@@ -223,7 +223,7 @@ class Dispatcher:
         ledger.append(run.key, events.log(ledger.now_ms, after, index, text, kept, line, level))
         observer = self._runs.observer
         if observer is not None:
-            ledger.when_durable(lambda: observer.logged(run_id, text, level))
+            ledger.when_durable(lambda: observer.logged(run_id, text, level, fields))
 
     def _wait(self, run: HotRun, message: list[Any]) -> None:
         run.parked = {number for number in message[3] if number in run.open} or None

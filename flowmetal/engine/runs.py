@@ -41,8 +41,8 @@ class Observer(Protocol):
         """What action ``number`` asked for has a result; number 0 is the run itself."""
         ...
 
-    def logged(self, run_id: str, text: str, level: str) -> None:
-        """A run wrote a log line."""
+    def logged(self, run_id: str, text: str, level: str, fields: bytes | None) -> None:
+        """A run wrote a log line; ``fields`` are its encoded dict."""
         ...
 
 
