@@ -63,7 +63,7 @@ class Journal:
             return header
         known = reading.likely_ids(self.store, run_id)
         raise UnknownRunError(
-            f"there is no run `{run_id}`{did_you_mean(run_id, known)}", remedy="`flowmetal runs` lists them"
+            f"there is no run `{run_id}`{did_you_mean(run_id, known)}", remedy="`flowmetal ps` lists them"
         )
 
     def history(self, run_id: str, after_sequence: int = 0) -> Iterator[tuple[int, Event]]:
