@@ -1,17 +1,19 @@
-"""What a person sees on stderr while runs go on: notices, log lines, and on a terminal the live tree."""
+"""What a person sees on stderr while runs go on: notices and log lines; ``live.py`` adds the tree."""
 
 from __future__ import annotations
 
 import sys
 
-from flowmetal.cli.text import printable
+from flowmetal.cli.text import printable, show_call
 from flowmetal.journal.journal import Journal
+from flowmetal.values import unpack
 
-_REMEMBERED = 10_000
+_REMEMBERED = 1_000
+_FIELDS_WIDTH = 200
 
 
 class Display:
-    """Shows what an engine tells; an ``Observer``.
+    """Shows what an engine tells, a line each; an ``Observer``.
 
     Args:
         journal: where names of runs are looked up.
@@ -28,7 +30,7 @@ class Display:
         if not self._quiet:
             self._write(f"flowmetal: {printable(text)}")
 
-    def pause(self) -> None:
+    def pause(self, *, keep: bool = True) -> None:
         """Leaves the screen to what is printed now."""
 
     def close(self) -> None:
@@ -36,28 +38,30 @@ class Display:
 
     def started(self, run_id: str, name: str, parent: str, number: int) -> None:
         """A run began."""
-        if parent and len(self._names) < _REMEMBERED:
-            self._names[run_id] = name
 
     def acted(self, run_id: str, number: int, callee: str, name: str) -> None:
         """A run asked for something that takes time."""
 
     def ended(self, run_id: str, number: int, is_ok: bool) -> None:
         """What action ``number`` asked for has a result; number 0 is the run itself."""
-        if not number:
-            self._names.pop(run_id, None)
 
-    def logged(self, run_id: str, text: str, level: str) -> None:
-        """A run wrote a log line."""
-        if not self._quiet:
-            prefix = f"{self._name_of(run_id)}: " if "." in run_id else ""
-            self._write(printable(f"{prefix}{text}", keep="\n\t"))
+    def logged(self, run_id: str, text: str, level: str, fields: bytes | None) -> None:
+        """A run wrote a log line; it is durable."""
+        if self._quiet:
+            return
+        prefix = f"{self._name_of(run_id)}: " if "." in run_id else ""
+        pairs = unpack(fields) if fields is not None else None
+        more = f"  {show_call([], pairs['dict'], _FIELDS_WIDTH)}" if pairs and pairs["dict"] else ""
+        self._write(printable(f"{prefix}{text}", keep="\n\t") + more)
 
     def _name_of(self, run_id: str) -> str:
         name = self._names.get(run_id)
         if name is None:
             header = self._journal.header(run_id)
             name = header.name if header is not None else run_id
+            if len(self._names) >= _REMEMBERED:
+                self._names.clear()
+            self._names[run_id] = name
         return name
 
     def _write(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -61,9 +62,9 @@ async def _drive(
     journal: Journal, home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]]
 ) -> int:
     caught: list[int] = []
-    display = Display(journal, quiet)
     engine = open_engine(journal)
-    engine.observe(display)
+    display = _display(journal, quiet)
+    engine.observe(None if quiet else display)
     task = asyncio.ensure_future(work(engine, journal, display))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,6 +80,15 @@ async def _drive(
         engine.close()
         display.close()
     raise Interrupted(caught[0], owned, home)
+
+
+def _display(journal: Journal, quiet: bool) -> Display:
+    """A live tree when a person looks at stderr, else lines only."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return Display(journal, quiet)
+    from flowmetal.cli.live import LiveDisplay
+
+    return LiveDisplay(journal)
 
 
 async def wait_for_end(engine: Engine, journal: Journal, display: Display, header: Header, *, ours: bool) -> Outcome:

@@ -130,7 +130,7 @@ class _Watcher:
                 outcome = task.result()
                 if outcome.error is None:
                     self.seen.discard(header.run_id)
-                self._display.pause()
+                self._display.pause(keep=False)
                 code = _show(self._journal, self._display, outcome, self._as_json, self._home, True)
                 self._worst[0] = max(self._worst[0], code)
         else:
