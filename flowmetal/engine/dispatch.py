@@ -22,6 +22,7 @@ from flowmetal.journal import events
 from flowmetal.values import is_ok_packed, unpack
 
 _PLAIN_ARGS: Final = frozenset({b"\x90", b"\x92\x90\x90"})
+_CLOCK_STEP_MS: Final = 86_400_000
 _TIMED: Final = frozenset({"sleep", "sleep_until", "wait", "wait_any"})
 
 
@@ -193,11 +194,13 @@ class Dispatcher:
         target = callee.partition(" ")[2]
         if target not in run.root.program.flows:
             raise BadMessage(f"a call of {target}, which is no flow of the program")
+        if started_ms > self._ledger.now_ms + _CLOCK_STEP_MS:
+            raise BadMessage("a child that begins in the future")
         self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
         if self._runs.observer is not None:
             self._runs.observer.acted(run_id, number, callee, name)
-        run.open[number] = OpenAction(number, "call", target, args, line, name, is_inline=True, is_started=True)
-        header = self._runs.begin_child(run, number, target, name, child_args, min(started_ms, self._ledger.now_ms))
+        run.open[number] = action = OpenAction(number, "call", target, args, line, name, is_inline=True, is_started=True)
+        header = self._runs.begin_child(run, action, child_args, started_ms)
         run.inline_child = child_id(run_id, number)
         child = HotRun(header.run_id, header.run_id.encode(), header, run.root, incarnation, run.worker, is_inline=True, alone=run.alone)
         self._runs.hot[header.run_id] = child

@@ -123,12 +123,13 @@ class Runs:
         run_id = child_id(run.run_id, action.number)
         if action.is_reopened and self.ledger.journal.header(run_id) is not None:
             return
-        header = self.begin_child(run, action.number, action.target, action.name, args, self.ledger.now_ms)
+        header = self.begin_child(run, action, args, self.ledger.now_ms)
         self.fresh.add(run_id)
         self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line)))
 
-    def begin_child(self, run: HotRun, number: int, flow: str, name: str, args: bytes, started_ms: int) -> Header:
+    def begin_child(self, run: HotRun, action: OpenAction, args: bytes, started_ms: int) -> Header:
         """Writes a child's ``started`` and its header."""
+        number, flow, name = action.number, action.target, action.name
         run_id = child_id(run.run_id, number)
         header = Header(
             run_id=run_id,
@@ -140,7 +141,8 @@ class Runs:
             program=run.header.program,
             main=run.header.main,
         )
-        self.ledger.append(run_id.encode(), events.started(started_ms, flow, name, self.ledger.field(run_id, args)))
+        started = events.started(started_ms, flow, name, self.ledger.field(run_id, args), line=action.line)
+        self.ledger.append(run_id.encode(), started)
         self.ledger.put_header(header)
         if self.observer is not None:
             self.observer.started(run_id, name, run.run_id, number)

@@ -117,7 +117,7 @@ class Scheduler:
         started = self._runs.ledger.journal.raw_history(run_id, 0, 1)
         run.streamed, body = started[0]
         fields = unpack_plain(body)
-        self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], "", replay=True)
+        self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], fields.get("l", ""), replay=True)
         self.stream(run)
         return True
 

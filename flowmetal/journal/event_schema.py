@@ -120,7 +120,7 @@ def _schema(required: str, optional: str = "") -> Schema:
 _ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms"
 
 SCHEMAS: Final = {
-    "started": _schema("flow name args detached", _ROOT_FIELDS),
+    "started": _schema("flow name args detached", f"line {_ROOT_FIELDS}"),
     "action": _schema("number callee args line", "value due_ms deps name"),
     "child": _schema("number callee args line value", "name"),
     "attempt": _schema("number attempt repeated"),

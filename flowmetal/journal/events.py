@@ -6,7 +6,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 
 | kind | when | fields beside ``kind`` and ``at_ms`` |
 | --- | --- | --- |
-| started | a run begins | flow, name, args, detached; for a root also those of ``RootFacts`` |
+| started | a run begins | flow, name, args, detached; for a child line, for a root those of ``RootFacts`` |
 | action | a flow asks for something | number, callee, args, line; value (record-only), due_ms, deps, name |
 | child | a pure child: call and result in one | number, callee, args, line, value, name |
 | attempt | a policy tries an action again | number, attempt, repeated (an earlier one may have run) |
@@ -78,10 +78,19 @@ def _seal(fields: dict[str, Any]) -> bytes:
 
 
 def started(
-    at_ms: int, flow: str, name: str, args: Field, *, detached: bool = False, root: RootFacts | None = None
+    at_ms: int,
+    flow: str,
+    name: str,
+    args: Field,
+    *,
+    detached: bool = False,
+    line: str = "",
+    root: RootFacts | None = None,
 ) -> bytes:
-    """A run begins; ``root`` for a root run only."""
+    """A run begins; ``root`` for a root run only, ``line`` (where its parent asked for it) for a child."""
     fields = {"k": 1, "t": at_ms, "f": flow, "m": name, "a": args, "x": detached}
+    if line:
+        fields["l"] = line
     if root is not None:
         fields.update(
             p=root.program, M=root.main, L=root.limits, g=root.grants, b=root.base_dir,

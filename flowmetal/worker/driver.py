@@ -134,7 +134,11 @@ class Driver:
         run = self.current()
         event = self.begin(run, callee, NO_ARGS, line)
         if event is not None:
-            return msgpack.unpackb(event[VALUE])
+            recorded = msgpack.unpackb(event[VALUE])
+            if callee == "now":
+                # Later times of the run must not lie before this one, wherever the clock is now.
+                run.last_now = max(run.last_now, _microseconds(recorded))
+            return recorded
         value = make(run)
         self.emit(run, ["record", run.run_id, run.incarnation, run.number, callee, NO_ARGS, line, msgpack.packb(value)])
         return value
@@ -148,11 +152,11 @@ class Driver:
                 self.go_live(run)
         return False
 
-    def end(self, run: Run) -> None:
+    def end(self, run: Run, how: str = "(nothing: the flow has ended)") -> None:
         """Before a run ends its history must be used up: what is left over was not asked for."""
         while run.history is not None:
             if run.history.actions:
-                self.mismatch(run, run.history.actions[0], "(nothing: the flow has ended)", "", None)
+                self.mismatch(run, run.history.actions[0], how, "", None)
             if not self._read_history(run):
                 self.go_live(run)
 
@@ -160,6 +164,8 @@ class Driver:
         """Replay is over: everything from here on is new."""
         if run.history is None:
             return
+        if run.history.actions:
+            self.mismatch(run, run.history.actions[0], "(nothing: it waits for a result that is not recorded)", "", None)
         run.results.update(run.history.results)
         run.history = None
         still_open = [number for number in run.open if number not in run.results]
@@ -297,6 +303,12 @@ def moment_text(microseconds: int) -> str:
     """RFC 3339 text in UTC of microseconds since the epoch."""
     seconds, rest = divmod(microseconds, 1_000_000)
     return f"{_second_text(seconds)}.{rest:06d}Z"
+
+
+def _microseconds(moment: str) -> int:
+    """Microseconds since the epoch of a text of ``moment_text``."""
+    seconds, _, rest = moment.removesuffix("Z").partition(".")
+    return int(datetime.fromisoformat(f"{seconds}+00:00").timestamp()) * 1_000_000 + int(rest)
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from flowmetal.language.host import Answer, HostError, full_answer, is_ok_answer
 from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
-from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of
+from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of, moment_text
 from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
@@ -53,14 +53,21 @@ class Evaluator:
             data = self._pack_answer(run, self._evaluate(run))
             driver.end(run)
             driver.outlet.send(["done", run.run_id, run.incarnation, data])
+            self._leave(strand)
         except (Unwind, Mismatch):
-            for each in strand.runs:
+            # The mailboxes go first: once the engine hears of it, the runs may come back with new ones.
+            runs = self._leave(strand)
+            for each in runs:
                 if each.materialized and each.run_id not in strand.mailbox.dropped:
                     driver.outlet.send(["evicted", each.run_id, each.incarnation, each.number])
-        for each in strand.runs:
-            driver.mailboxes.pop(each.run_id, None)
-        strand.runs = []
         driver.outlet.flush()
+
+    def _leave(self, strand: Strand) -> list[Run]:
+        runs, strand.runs = strand.runs, []
+        for each in runs:
+            if self._driver.mailboxes.get(each.run_id) is strand.mailbox:
+                del self._driver.mailboxes[each.run_id]
+        return runs
 
     def inline(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire], child_at: tuple[str, bytes, str, str]) -> Answer:
         """Evaluates a blocking child of a live run within its parent's call.
@@ -97,7 +104,9 @@ class Evaluator:
         child.nonce = run.nonce
         child.key = idempotency_key(run.nonce, child.run_id)
         child.last_now = run.last_now
-        child.started_ms, child.started = self._driver.moment(child)
+        # As a replay reads it from the journal: in milliseconds.
+        child.started_ms = self._driver.moment(child)[0]
+        child.started = moment_text(child.started_ms * 1_000)
         return child
 
     def _evaluate(self, run: Run) -> Answer:
@@ -144,9 +153,7 @@ class Evaluator:
         return [False, None, Failure(kind, message, flow=run.name, source=source, trace=trace).to_wire()]
 
     def _out_of_fuel(self, run: Run) -> Answer:
-        history = run.history
-        if history is not None and history.actions:
-            self._driver.mismatch(run, history.actions[0], "(nothing: the fuel was used up)", "", None)
+        self._driver.end(run, "(nothing: the fuel was used up)")
         message = (
             f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions"
             " (move heavy computing into an effect, or split it over several flows)"

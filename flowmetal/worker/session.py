@@ -88,24 +88,19 @@ class Session:
 
     def _complete(self, program: Program) -> None:
         """Asks for modules until every load of every module is at hand; nothing is evaluated yet."""
-        seen: set[str] = set()
-        waiting = [program.main, program.prelude_main]
-        while waiting:
-            missing = [label for label in waiting if label not in program.sources]
-            if missing:
-                self._channel.send(["need", missing])
-                self._channel.flush()
-                self._take_sources(program)
-            seen.update(waiting)
-            found = [needed for label in waiting for needed in program.loads(label)]
-            waiting = [label for label in dict.fromkeys(found) if label not in seen]
+        while missing := program.missing():
+            self._channel.send(["need", missing])
+            self._channel.flush()
+            self._take_sources(program, missing)
 
-    def _take_sources(self, program: Program) -> None:
+    def _take_sources(self, program: Program, missing: list[str]) -> None:
         for message in self._channel.receive():
             if message[0] == "sources":
-                program.sources.update(message[1])
+                program.modules.sources.update(message[1])
                 if message[2]:
-                    raise LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
+                    error = LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
+                    first = next(label for label in missing if label not in message[1])
+                    raise program.modules.unavailable(first, error)
             elif message[0] in ("start", "program"):
                 self.fault("a message out of order")
 
@@ -116,7 +111,9 @@ class Session:
         if program is None:
             self.fault("a run without a program")
         reference = about["flow"]
-        index = program.by_reference.get(reference, SCRIPT) if reference else SCRIPT
+        index = program.by_reference.get(reference) if reference else SCRIPT
+        if index is None:
+            self.fault(f"there is no flow {reference} in the program")
         args, kwargs = msgpack.unpackb(about["args"])[:2]
         run = Run(run_id, incarnation, index, args, kwargs)
         run.name = about["name"]
