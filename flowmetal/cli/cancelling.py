@@ -46,7 +46,10 @@ def _wait(journal: Journal, run_id: str, quiet: bool) -> int:
             _say(quiet, f"{run_id} is {header.status}")
             return EXIT_OK
         time.sleep(_POLL_SECONDS)
-    _say(quiet, f"{run_id} was asked to end and has not yet; whoever drives it will see to it, or `flowmetal resume` will")
+    _say(
+        quiet,
+        f"{run_id} was asked to end and has not yet; whoever drives it will see to it, or `flowmetal resume` will",
+    )
     return EXIT_OK
 
 

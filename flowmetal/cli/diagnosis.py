@@ -56,7 +56,10 @@ def _versions() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             versions[name] = "missing"
     yield Finding(
-        "versions", versions, ", ".join(f"{name} {value}" for name, value in versions.items()), "missing" in versions.values()
+        "versions",
+        versions,
+        ", ".join(f"{name} {value}" for name, value in versions.items()),
+        "missing" in versions.values(),
     )
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield Finding("python", python, python, sys.version_info < (3, 11))
@@ -95,13 +98,17 @@ def _journal(path: Path, journal: Journal) -> Iterator[Finding]:
     shown = f"{show_bytes(used)} of {show_bytes(quota)} used, {show_bytes(on_disk)} on disk"
     yield Finding("size", {"used": used, "quota": quota, "on_disk": on_disk}, shown, used > 0.9 * quota)
     alive = _engines(path)
-    yield Finding("engines alive", alive, str(alive) if alive else "none; runs go on while `flowmetal run` or `resume` lives")
+    yield Finding(
+        "engines alive", alive, str(alive) if alive else "none; runs go on while `flowmetal run` or `resume` lives"
+    )
     counts = dict.fromkeys(("running", "waiting", "paused", "ok", "err", "cancelled"), 0)
     interrupted = 0
     for header in journal.roots():
         counts[header.status] += 1
         interrupted += not header.is_finished and not header.moved_to and not is_driven(journal.home, header)
-    yield Finding("runs", counts, ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "none")
+    yield Finding(
+        "runs", counts, ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "none"
+    )
     go_on = f"{interrupted}; they go on with `flowmetal resume --all`" if interrupted else "none"
     yield Finding("interrupted", interrupted, go_on)
 

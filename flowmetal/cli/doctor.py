@@ -23,7 +23,11 @@ def command(home: str | None, as_json: bool) -> int:
 
     findings = diagnose(home)
     if as_json:
-        print(json.dumps({finding.name.replace(" ", "_"): finding.value for finding in findings}, ensure_ascii=False, indent=2))
+        print(
+            json.dumps(
+                {finding.name.replace(" ", "_"): finding.value for finding in findings}, ensure_ascii=False, indent=2
+            )
+        )
     else:
         for finding in findings:
             print(f"{'!' if finding.is_problem else ' '} {finding.name:<16} {printable(finding.shown)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -34,19 +35,22 @@ class Interrupted(FlowmetalError):
         """What was interrupted and how to go on."""
         if not self.run_ids:
             return "interrupted"
-        if len(self.run_ids) > _MOST_NAMED:
-            return f"interrupted {len(self.run_ids)} runs; nothing is lost, go on with: {with_home('flowmetal resume --all', self._home)}"
-        names = " ".join(self.run_ids)
-        return f"interrupted; nothing is lost, go on with: {with_home(f'flowmetal resume {names}', self._home)}"
+        many = len(self.run_ids) > _MOST_NAMED
+        names = "--all" if many else " ".join(self.run_ids)
+        runs = f" {len(self.run_ids)} runs" if many else ""
+        return f"interrupted{runs}; nothing is lost, go on with: {with_home(f'flowmetal resume {names}', self._home)}"
 
 
 def with_home(command: str, home: str | None) -> str:
     """A command for the same home as this one was given."""
-    return f"{command} --home {home}" if home else command
+    return f"{command} --home {shlex.quote(home)}" if home else command
 
 
 def drive(
-    home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]], journal: Journal | None = None
+    home: str | None,
+    quiet: bool,
+    work: Callable[[Engine, Journal, Display], Awaitable[int]],
+    journal: Journal | None = None,
 ) -> int:
     """Gives ``work`` an engine and its journal, the home's unless one is open already; the exit code that it returns.
 
@@ -66,9 +70,13 @@ async def _drive(
     display = _display(journal, quiet)
     engine.observe(None if quiet else display)
     task = asyncio.ensure_future(work(engine, journal, display))
-    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        caught.append(number)
+        task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda number=number: (caught.append(number), task.cancel()))
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     owned: list[str] = []
     try:
         return await task

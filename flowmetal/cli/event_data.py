@@ -14,8 +14,31 @@ from flowmetal.values import Wire, to_json_data
 
 CALL_VERBS = frozenset({"call", "run", "do", "start"})
 _PLAIN = frozenset(
-    "number name line due_ms deps detached program main limits grants base_dir versions labels deadline_ms attempt "
-    "repeated late after index text level reason status".split()
+    [
+        "number",
+        "name",
+        "line",
+        "due_ms",
+        "deps",
+        "detached",
+        "program",
+        "main",
+        "limits",
+        "grants",
+        "base_dir",
+        "versions",
+        "labels",
+        "deadline_ms",
+        "attempt",
+        "repeated",
+        "late",
+        "after",
+        "index",
+        "text",
+        "level",
+        "reason",
+        "status",
+    ]
 )
 
 
@@ -51,7 +74,10 @@ def _args_data(args: Wire, is_call: bool) -> dict[str, Any]:
     if not is_call or not isinstance(args, list) or len(args) < 2:
         return {"args": to_json_data(args)}
     pairs = args[1]
-    data = {"args": to_json_data(args[0]), "kwargs": {pairs[at]: to_json_data(pairs[at + 1]) for at in range(0, len(pairs), 2)}}
+    data = {
+        "args": to_json_data(args[0]),
+        "kwargs": {pairs[at]: to_json_data(pairs[at + 1]) for at in range(0, len(pairs), 2)},
+    }
     if len(args) > 2 and args[2] is not None:
         data["options"] = to_json_data(args[2])
     return data

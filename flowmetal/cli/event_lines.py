@@ -90,12 +90,15 @@ class Printer:
         if event.kind in ("action", "child"):
             asked = f"#{number} {event_words.asked_for(journal, run_id, event)}"
             if "value" in fields:
-                return f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}  [{printable(fields['line'])}]"
+                return (
+                    f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}  [{printable(fields['line'])}]"
+                )
             self._named[(run_id, number)] = f"#{number} {printable(fields.get('name') or fields['callee'])}"
             return f"{asked}  [{printable(fields['line'])}]"
         if event.kind == "result":
             late = ", too late to matter" if fields.get("late") else ""
-            return f"{self._named.pop((run_id, number), f'#{number}')} → {event_words.came_of(journal, run_id, fields['value'])}{late}"
+            name = self._named.pop((run_id, number), f"#{number}")
+            return f"{name} → {event_words.came_of(journal, run_id, fields['value'])}{late}"
         if event.kind == "timer_fired":
             return f"{self._named.pop((run_id, number), f'#{number}')} is over"
         if event.kind == "finished":

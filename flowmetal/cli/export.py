@@ -14,7 +14,9 @@ from flowmetal.errors import StorageError
 
 @click.command(name="export")
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
-@click.option("--output", "-o", metavar="FILE", type=click.Path(), help="Where to; `-` is stdout. Default: RUN.flowrun.")
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(), help="Where to; `-` is stdout. Default: RUN.flowrun."
+)
 @click.option("--move", is_flag=True, help="The run goes on elsewhere: nobody drives it here from now on.")
 @home_option
 @quiet_option
@@ -38,7 +40,9 @@ def command(run_id: str, output: str | None, move: bool, home: str | None, quiet
     except OSError as error:
         if move and not was_moved:
             journal.import_run(data)  # nothing left this home, so nothing has moved
-        raise StorageError(f"{target} cannot be written: {error.strerror}", remedy="name another file with --output") from None
+        raise StorageError(
+            f"{target} cannot be written: {error.strerror}", remedy="name another file with --output"
+        ) from None
     if not quiet:
         moved = "; it goes on where you import it" if move else ""
         click.echo(f"{run_id}: {show_bytes(len(data))} in {target}{moved}", err=True)

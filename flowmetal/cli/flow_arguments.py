@@ -1,4 +1,4 @@
-"""A flow's declared arguments as options of the command line: ``--input-data s3://…``, ``--no-dry``, ``--args FILE.json``."""
+"""A flow's declared arguments as options: ``--input-data s3://…``, ``--no-dry``, ``--args FILE.json``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str
     try:
         bind(target, flow.arguments, [], pairs)
     except UsageError as error:
-        raise UsageError(error.message, remedy=error.remedy or f"`flowmetal run {target} --help` lists its arguments") from None
+        raise UsageError(
+            error.message, remedy=error.remedy or f"`flowmetal run {target} --help` lists its arguments"
+        ) from None
     return pairs
 
 
@@ -96,7 +98,9 @@ def read_file(file: str) -> dict[str, Wire]:
     except UnicodeDecodeError as error:
         raise UsageError(f"--args {file} is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise UsageError(f"--args {file} is not JSON: {error.msg}", place=f"{file}:{error.lineno}:{error.colno}") from None
+        raise UsageError(
+            f"--args {file} is not JSON: {error.msg}", place=f"{file}:{error.lineno}:{error.colno}"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--args {file} is not JSON that can be read: {error}") from None
     if not isinstance(data, dict):
@@ -136,14 +140,18 @@ def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argu
         at += 1
         name, equals, text = token.partition("=")
         if not name.startswith("--"):
-            raise UsageError(f"`{token}` belongs to no option", remedy=f"arguments of a flow are given by name; {remedy}")
+            raise UsageError(
+                f"`{token}` belongs to no option", remedy=f"arguments of a flow are given by name; {remedy}"
+            )
         name = name.replace("_", "-")
         if name in negations and name not in options and not equals:
             yield negations[name], "false"
             continue
         argument = options.get(name)
         if argument is None:
-            raise UsageError(f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}", remedy=remedy)
+            raise UsageError(
+                f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}", remedy=remedy
+            )
         if argument.type == "bool" and not equals:
             yield argument, "true"
             continue

@@ -31,11 +31,15 @@ def find(program: ProgramState, file: str, name: str) -> FlowInfo:
         return found[0]
     if found:
         places = ", ".join(flow.place for flow in found)
-        raise UsageError(f"{file} has {len(found)} flows called `{name}`: {places}", remedy="bind the one you mean to a global name")
+        raise UsageError(
+            f"{file} has {len(found)} flows called `{name}`: {places}", remedy="bind the one you mean to a global name"
+        )
     elsewhere = [flow for flow in program.flows.values() if name == name_of(flow) and not is_prelude(flow.label)]
     if elsewhere:
         other = short_name(elsewhere[0].label)
-        raise UsageError(f"the flow `{name}` is not of {file} but of {other}", remedy=f"run it there: flowmetal run {other}:{name}")
+        raise UsageError(
+            f"the flow `{name}` is not of {file} but of {other}", remedy=f"run it there: flowmetal run {other}:{name}"
+        )
     names = [name_of(flow) for flow in flows]
     raise UsageError(
         f"{file} has no flow `{name}`{did_you_mean(name, names)}", remedy=commands(program, file, "its flows are:")
@@ -85,4 +89,6 @@ def argument_lines(flow: FlowInfo, indent: str) -> list[str]:
     return lines
 
 
-_OPTIONS = "Options of run itself: `flowmetal run --help`; an argument of the same name as one of these comes after `--`."
+_OPTIONS = (
+    "Options of run itself: `flowmetal run --help`; an argument of the same name as one of these comes after `--`."
+)

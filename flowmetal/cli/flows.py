@@ -21,8 +21,8 @@ def command(file: str, as_json: bool) -> int:
     import asyncio
 
     from flowmetal.assembly import locate_program
-    from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
     from flowmetal.cli.flow_arguments import usage_of
+    from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
     from flowmetal.engine.programs import Programs
     from flowmetal.engine.table import ProgramState
     from flowmetal.language.labels import short_name

@@ -11,7 +11,9 @@ from flowmetal.cli.options import DURATION, home_option, json_option
 
 
 @click.command(name="gc")
-@click.option("--older-than", metavar="DURATION", type=DURATION, required=True, help="How long ago they ended, for instance 30d.")
+@click.option(
+    "--older-than", metavar="DURATION", type=DURATION, required=True, help="How long ago they ended, for instance 30d."
+)
 @click.option("--status", type=click.Choice(["ok", "err", "cancelled"]), help="Only runs that ended so.")
 @home_option
 @json_option("Print how many records were removed, as one object.")
@@ -26,5 +28,8 @@ def command(older_than: float, status: str | None, home: str | None, as_json: bo
     if as_json:
         print(json.dumps(counts))
     else:
-        print(f"removed {counts['roots']:,} runs; " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if name != "roots"))
+        print(
+            f"removed {counts['roots']:,} runs; "
+            + ", ".join(f"{n:,} {name}" for name, n in counts.items() if name != "roots")
+        )
     return 0

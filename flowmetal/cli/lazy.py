@@ -50,7 +50,9 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Finds the command that ``args`` begin with.
 
         Raises:
@@ -61,6 +63,7 @@ class LazyGroup(click.Group):
             if name.partition(":")[0].endswith(".flow"):
                 raise UsageError(f"there is no command `{name}`", remedy=f"to run it: flowmetal run {name}")
             raise UsageError(
-                f"there is no command `{name}`{did_you_mean(name, COMMANDS)}", remedy="`flowmetal --help` lists the commands"
+                f"there is no command `{name}`{did_you_mean(name, COMMANDS)}",
+                remedy="`flowmetal --help` lists the commands",
             )
         return super().resolve_command(ctx, args)

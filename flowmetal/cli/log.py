@@ -11,7 +11,9 @@ from flowmetal.cli.options import RUN_ID, home_option, json_option
 
 @click.command(name="log")
 @click.argument("run_id", metavar="RUN", type=RUN_ID)
-@click.option("--follow", "-f", is_flag=True, help="Show events in the order they happen, and go on until the run has ended.")
+@click.option(
+    "--follow", "-f", is_flag=True, help="Show events in the order they happen, and go on until the run has ended."
+)
 @home_option
 @json_option("Print one event a line; docs/cli.md names the fields.")
 def command(run_id: str, follow: bool, home: str | None, as_json: bool) -> int:

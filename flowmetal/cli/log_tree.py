@@ -1,7 +1,7 @@
 """The tree of a run: every action on one line with what came of it, the flows it started below it.
 
-A history is read once and front to back.  An action whose result has not been read yet waits in a queue together with all that came
-after it, so what is kept is as large as what was open at once, never as large as the run.
+A history is read once and front to back.  An action whose result has not been read yet waits in a queue together
+with all that came after it, so what is kept is as large as what was open at once, never as large as the run.
 """
 
 from __future__ import annotations

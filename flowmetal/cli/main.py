@@ -1,4 +1,4 @@
-"""Entry point of the command ``flowmetal``: finds the command, and turns whatever goes wrong into words and an exit code."""
+"""Entry point of the command ``flowmetal``: turns whatever goes wrong into words and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import click
 
 from flowmetal.cli.lazy import LazyGroup
 from flowmetal.cli.text import printable
-from flowmetal.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, FlowmetalError, InternalError, did_you_mean
+from flowmetal.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    FlowmetalError,
+    InternalError,
+    did_you_mean,
+)
 
 _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
 
@@ -21,7 +29,12 @@ _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="flowmetal", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback when Flowmetal itself is at fault; also after the command.")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    help="Show the traceback when Flowmetal itself is at fault; also after the command.",
+)
 def cli() -> None:
     """Run flows: programs whose every action is recorded, so that a run that was killed is finished.
 
@@ -103,7 +116,9 @@ def _usage_text(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         path = error.ctx.command_path
         if isinstance(error, click.NoSuchOption):
-            names = [name for each in error.ctx.command.get_params(error.ctx) for name in (*each.opts, *each.secondary_opts)]
+            names = [
+                name for each in error.ctx.command.get_params(error.ctx) for name in (*each.opts, *each.secondary_opts)
+            ]
             options = [name for name in names if name.startswith("-")]
             message = f"there is no option `{error.option_name}`{did_you_mean(error.option_name, options)}"
     message = message[:1].lower() + message[1:]

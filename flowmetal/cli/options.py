@@ -25,7 +25,9 @@ def json_option(text: str) -> Callable[[F], F]:
 
 def quiet_option(function: F) -> F:
     """Adds ``--quiet``."""
-    return click.option("--quiet", "-q", is_flag=True, help="No progress, notices or log lines on stderr; errors are shown.")(function)
+    return click.option(
+        "--quiet", "-q", is_flag=True, help="No progress, notices or log lines on stderr; errors are shown."
+    )(function)
 
 
 def allow_option(function: F) -> F:
@@ -34,7 +36,7 @@ def allow_option(function: F) -> F:
     return click.option("--allow", metavar="EFFECT=DIR", multiple=True, help=text)(function)
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType):  # type: ignore[type-arg]
     """A length of time such as ``30s`` or ``1h30m``, in seconds."""
 
     name = "duration"
@@ -51,12 +53,14 @@ class DurationType(click.ParamType):
             self.fail(f"{error.message}: {error.remedy}", param, ctx)
 
 
-class RunIdType(click.ParamType):
+class RunIdType(click.ParamType):  # type: ignore[type-arg]
     """The id of a run; shells complete it."""
 
     name = "run"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
         """Ids of runs that begin with what was typed; none when the home cannot be read."""
         from flowmetal.cli.reading import newest_roots, open_existing
 

@@ -75,7 +75,11 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
             yield "  called from:"
             yield printable(each.trace.rstrip("\n"), keep="\n\t")
         details = to_json_data(each.details) or {}
-        shown = {name: value for name, value in details.items() if name != "option"} if isinstance(details, dict) else details
+        shown = (
+            {name: value for name, value in details.items() if name != "option"}
+            if isinstance(details, dict)
+            else details
+        )
         if shown:
             yield f"  details: {printable(json.dumps(shown, ensure_ascii=False))}"
     yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"

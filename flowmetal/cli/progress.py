@@ -1,7 +1,7 @@
 """What is going on, added up: runs and actions of the same name at the same place of the tree are one row.
 
-A row for each name below each row, never one for each run: a flow that starts ten thousand others is two rows with counts, and what is
-kept is as large as what is open now.
+A row for each name below each row, never one for each run: a flow that starts ten thousand others is two rows with
+counts, and what is kept is as large as what is open now.
 """
 
 from __future__ import annotations

@@ -22,8 +22,12 @@ _SHOWN = 50
 @click.command(name="ps")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only runs of this status.")
 @click.option("--flow", metavar="NAME", help="Only runs of this flow: etl.flow, etl.flow:analyze or analyze.")
-@click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="Only runs with this label; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=0), help=f"How many at most, 0 for all. Default: {_SHOWN}, with --json all.")
+@click.option(
+    "--label", "labels", metavar="NAME=VALUE", multiple=True, help="Only runs with this label; may be repeated."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0), help=f"How many at most, 0 for all. Default: {_SHOWN}, with --json all."
+)
 @home_option
 @json_option("Print one object a run, a line each.")
 def command(
@@ -93,7 +97,9 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int) -> None:
         elif is_interrupted(journal, header):
             note = f"interrupted: flowmetal resume {header.run_id}"
         duration = show_seconds(seconds_of(header, now_ms))
-        rows.append([header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note])
+        rows.append(
+            [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]
+        )
     if rows:
         print_table(["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"], rows)
     else:

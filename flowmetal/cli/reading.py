@@ -35,7 +35,9 @@ def flow_of(header: Header) -> str:
     return short_name(header.flow or header.main)
 
 
-def newest_roots(journal: Journal, wanted: Callable[[Header], bool], limit: int, status: str | None = None) -> list[Header]:
+def newest_roots(
+    journal: Journal, wanted: Callable[[Header], bool], limit: int, status: str | None = None
+) -> list[Header]:
     """Headers of root runs, newest first; ``limit`` 0 is all."""
     found: Iterable[Header] = (header for header in journal.roots(status=status) if wanted(header))
 
@@ -85,7 +87,9 @@ def root_only(header: Header, command: str) -> None:
         UsageError: it is part of another run; names that.
     """
     if not header.is_root:
-        raise UsageError(f"`{header.run_id}` is part of a run", remedy=f"name the whole run: flowmetal {command} {header.root}")
+        raise UsageError(
+            f"`{header.run_id}` is part of a run", remedy=f"name the whole run: flowmetal {command} {header.root}"
+        )
 
 
 def waits_for(journal: Journal, header: Header, now_ms: int) -> str:

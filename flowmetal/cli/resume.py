@@ -11,13 +11,21 @@ from flowmetal.errors import UsageError
 @click.command(name="resume")
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN_ID)
 @click.option("--all", "all_runs", is_flag=True, help="All unfinished runs that nobody drives.")
-@click.option("--watch", is_flag=True, help="With --all: stay, and take up what becomes free, due or cancelled, until Ctrl-C.")
+@click.option(
+    "--watch", is_flag=True, help="With --all: stay, and take up what becomes free, due or cancelled, until Ctrl-C."
+)
 @allow_option
 @home_option
 @quiet_option
 @json_option("Print one object a run, a line each, as `run --json` does.")
 def command(
-    runs: tuple[str, ...], all_runs: bool, watch: bool, allow: tuple[str, ...], home: str | None, quiet: bool, as_json: bool
+    runs: tuple[str, ...],
+    all_runs: bool,
+    watch: bool,
+    allow: tuple[str, ...],
+    home: str | None,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     """Go on with runs that were interrupted, until they have ended.
 
@@ -29,8 +37,11 @@ def command(
     if watch and not all_runs:
         raise UsageError("--watch is for all runs of a home", remedy="write `flowmetal resume --all --watch`")
     if bool(runs) == all_runs:
-        problem = "names both runs and --all" if runs else "names no run"
-        raise UsageError(f"the command {problem}", remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs")
+        problem = "runs are named and --all is given" if runs else "no run is named"
+        raise UsageError(
+            problem,
+            remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs",
+        )
     if all_runs:
         return resume_all(allow=allow, watch=watch, home=home, quiet=quiet, as_json=as_json)
     return resume_some(list(dict.fromkeys(runs)), allow=allow, home=home, quiet=quiet, as_json=as_json)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 
-from flowmetal.assembly import home_path
 from flowmetal.cli import outcomes
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import Interrupted, drive, wait_for_detached
@@ -84,7 +83,14 @@ class _Watcher:
     """Takes free runs up and shows how they end."""
 
     def __init__(
-        self, engine: Engine, journal: Journal, display: Display, more: GrantSet, as_json: bool, home: str | None, worst: list[int]
+        self,
+        engine: Engine,
+        journal: Journal,
+        display: Display,
+        more: GrantSet,
+        as_json: bool,
+        home: str | None,
+        worst: list[int],
     ) -> None:
         self.seen: set[str] = set()
         self.waiting: dict[asyncio.Task[Outcome], Header] = {}
@@ -103,7 +109,11 @@ class _Watcher:
         owned = set(self._engine.owned)
         for status in _UNFINISHED:
             for header in list(self._journal.roots(status=status)):
-                if header.run_id not in owned and header.run_id not in self.seen and is_interrupted(self._journal, header):
+                if (
+                    header.run_id not in owned
+                    and header.run_id not in self.seen
+                    and is_interrupted(self._journal, header)
+                ):
                     self._adopt(header.run_id)
         self._transaction = transaction
 
@@ -142,11 +152,15 @@ def _outcome_of(journal: Journal, header: Header) -> Outcome:
     return Outcome(header, journal.payload(header.run_id, header.result) if header.result is not None else None)
 
 
-def _show(journal: Journal, display: Display, outcome: Outcome, as_json: bool, home: str | None, one_of_many: bool) -> int:
+def _show(
+    journal: Journal, display: Display, outcome: Outcome, as_json: bool, home: str | None, one_of_many: bool
+) -> int:
     header = outcome.header
     if one_of_many and outcome.error is None:
         took = ((header.finished_ms or header.created_ms) - header.created_ms) / 1_000
-        display.notice(f"{header.run_id}: {'ok' if is_ok_packed(outcome.value) else header.status} after {show_seconds(took)}")
+        display.notice(
+            f"{header.run_id}: {'ok' if is_ok_packed(outcome.value) else header.status} after {show_seconds(took)}"
+        )
     try:
         return outcomes.finish(journal, outcome, as_json=as_json, home=home)
     except FlowmetalError as error:
@@ -156,5 +170,3 @@ def _show(journal: Journal, display: Display, outcome: Outcome, as_json: bool, h
 def _report(error: FlowmetalError) -> int:
     print(printable(error.show(), keep="\n\t"), file=sys.stderr)
     return error.exit_code
-
-

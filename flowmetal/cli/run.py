@@ -50,16 +50,24 @@ class RunCommand(click.Command):
     cls=RunCommand,
     name="run",
     options_metavar="[OPTIONS]",
-    epilog="What follows FILE:FLOW are the flow's own arguments, --name VALUE; `flowmetal run FILE:FLOW --help` lists them. "
-    "After `--` every option is the flow's.",
+    epilog="What follows FILE:FLOW are the flow's own arguments, --name VALUE; `flowmetal run FILE:FLOW --help` "
+    "lists them. After `--` every option is the flow's.",
 )
 @click.argument("target", metavar="FILE[:FLOW]", type=click.Path())
 @click.option("--id", "run_id", metavar="ID", help="The run's id: asked for twice, it is one run. Default: a new one.")
 @allow_option
-@click.option("--deny", metavar="EFFECT=DIR", multiple=True, help="Deny an effect within what is allowed; may be repeated.")
-@click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label to find the run by; may be repeated.")
-@click.option("--timeout", metavar="DURATION", type=DURATION, help="End the run when it takes longer, for instance 30s or 1h30m.")
-@click.option("--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object.")
+@click.option(
+    "--deny", metavar="EFFECT=DIR", multiple=True, help="Deny an effect within what is allowed; may be repeated."
+)
+@click.option(
+    "--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label to find the run by; may be repeated."
+)
+@click.option(
+    "--timeout", metavar="DURATION", type=DURATION, help="End the run when it takes longer, for instance 30s or 1h30m."
+)
+@click.option(
+    "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
+)
 @home_option
 @quiet_option
 @json_option('Print one object: {"run", "flow", "status", "result" or "failure", "seconds"}.')

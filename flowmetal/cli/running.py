@@ -61,12 +61,16 @@ def run_target(
             print(flow_listing.help_text(program, file, name))
             return EXIT_OK
         flow = flow_listing.find(program, file, name) if name else None
-        kwargs = read_arguments(flow, target, theirs, args_file) if flow else no_arguments(program, file, theirs, args_file)
+        kwargs = (
+            read_arguments(flow, target, theirs, args_file) if flow else no_arguments(program, file, theirs, args_file)
+        )
         deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
         request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
         begun = engine.begin(program, request)
         explain(begun, program, display, home)
-        outcome = await wait_for_end(engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted"))
+        outcome = await wait_for_end(
+            engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted")
+        )
         display.pause()
         if outcome.error is None and not name and silent.did_nothing(journal, program, outcome):
             raise silent.error(program, file)
@@ -100,7 +104,8 @@ def no_arguments(program: ProgramState, file: str, theirs: list[str], args_file:
     if theirs or args_file:
         given = theirs[0] if theirs else f"--args {args_file}"
         raise UsageError(
-            f"the body of {file} takes no arguments, but got `{given}`", remedy=flow_listing.commands(program, file, "to run one flow:")
+            f"the body of {file} takes no arguments, but got `{given}`",
+            remedy=flow_listing.commands(program, file, "to run one flow:"),
         )
     return []
 
@@ -131,5 +136,7 @@ def explain(begun: Begun, program: ProgramState, display: Display, home: str | N
         display.notice(f"{run_id} is driven by another process; waiting for its end{edited}")
     elif begun.outcome == "finished":
         log = with_home(f"flowmetal log {run_id}", home)
-        display.notice(f"{run_id} has run before, this is its result{'; the file has changed since' if changed else ''} ({log})")
+        display.notice(
+            f"{run_id} has run before, this is its result{'; the file has changed since' if changed else ''} ({log})"
+        )
     sys.stderr.flush()

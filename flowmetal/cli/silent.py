@@ -17,7 +17,10 @@ _RIGHT = "__flow__"
 
 
 def did_nothing(journal: Journal, program: ProgramState, outcome: Outcome) -> bool:
-    """Whether a file's body ended in Ok(None) without an action or a child; printing counts when there is no flow to start."""
+    """Whether a file's body ended in Ok(None) without an action or a child.
+
+    Printing counts as something when there is no flow to start.
+    """
     if outcome.value is None or unpack(outcome.value) != {"result": [True, None, None]}:
         return False
     has_flows = bool(flow_listing.own_flows(program))
@@ -41,4 +44,6 @@ def error(program: ProgramState, file: str) -> UsageError:
                 excerpt=f"  | {match.group().strip()}:",
                 remedy=f'write `if __name__ == "{_RIGHT}":`',
             )
-    return UsageError(f"the body of {file} starts nothing", remedy=flow_listing.commands(program, file, "to run one of its flows:"))
+    return UsageError(
+        f"the body of {file} starts nothing", remedy=flow_listing.commands(program, file, "to run one of its flows:")
+    )

@@ -26,7 +26,11 @@ def command(home: str | None, as_json: bool) -> int:
     for problem in journal.verify():
         count += 1
         if as_json:
-            print(json.dumps({"place": problem.place, "problem": problem.message, "remedy": problem.remedy}, ensure_ascii=False))
+            print(
+                json.dumps(
+                    {"place": problem.place, "problem": problem.message, "remedy": problem.remedy}, ensure_ascii=False
+                )
+            )
         else:
             print(printable(f"{problem.place}: {problem.message}\n  help: {problem.remedy}", keep="\n"))
     if not as_json:
