@@ -29,8 +29,8 @@ def command(
 ) -> int:
     """Go on with runs that were interrupted, until they have ended.
 
-    The code is the one they were started with, whatever has become of the file. --allow grants more from now on. A run that
-    has ended gives its result again. The exit code is that of the run that went worst.
+    The code is the one they were started with, whatever has become of the file. --allow grants more from now on. A run
+    that has ended gives its result again. The exit code is that of the run that went worst.
     """
     from flowmetal.cli.resuming import resume_all, resume_some
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from flowmetal.assembly import locate_program
-from flowmetal.cli import flow_listing, silent
+from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end, with_home
 from flowmetal.cli.flow_arguments import read_arguments
@@ -72,8 +72,6 @@ def run_target(
             engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted")
         )
         display.pause()
-        if outcome.error is None and not name and silent.did_nothing(journal, program, outcome):
-            raise silent.error(program, file)
         code = finish(journal, outcome, as_json=as_json, home=home)
         await wait_for_detached(engine, display)
         return code
