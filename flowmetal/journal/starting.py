@@ -118,8 +118,9 @@ def _write_start(update: Update, request: StartRequest, header: Header) -> None:
 def _check_same(existing: Header, asked: Header) -> None:
     _check_not_moved(existing)
     differences = []
-    if existing.flow != asked.flow:
-        differences.append(f"the flow ({existing.flow}, not {asked.flow})")
+    # The body of any file is the flow "": there the file tells them apart.
+    if (existing.flow or existing.main) != (asked.flow or asked.main):
+        differences.append(f"the flow ({existing.flow or existing.main}, not {asked.flow or asked.main})")
     if existing.args_digest != asked.args_digest:
         differences.append("the arguments")
     if existing.grants_digest != asked.grants_digest:
