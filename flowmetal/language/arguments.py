@@ -11,10 +11,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.language.policy import SETTINGS
+from flowmetal.language.primitives.shared import PrimitiveError
+from flowmetal.language.primitives.times import unix_seconds
 from flowmetal.settings import parse_duration
 from flowmetal.values import Wire, from_python, to_text
 
@@ -51,14 +53,23 @@ class Argument:
             ArgumentError: a name that cannot be one, or a default that does not fit.
         """
         name, kind, required, default, doc, options = wire
-        if not _IDENTIFIER.fullmatch(name):
-            raise ArgumentError(f"`{name}` cannot be the name of an argument")
+        if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name):
+            near = re.sub(r"\W", "_", str(name))
+            raise ArgumentError(f"`{name}` cannot be the name of an argument", remedy=f"call it `{near}`" if _IDENTIFIER.fullmatch(near) else "")
         if name in RESERVED:
             raise ArgumentError(f"`{name}` is a reserved word of the language", remedy=f"call it `{name}_`")
-        argument = Argument(name, kind, required, default, doc, _options(options))
-        if not required and default is not None:
-            argument.validate(default)
-        return argument
+        if not isinstance(doc, str):
+            raise ArgumentError(f"the `doc` of the argument `{name}` is a text, not {to_text(doc, 60)}")
+        settings = _options(options)
+        try:
+            _check_declaration(kind, settings)
+            if not required and default is not None:
+                default = _validate(kind, settings, default)
+        except _Unfit as error:
+            raise ArgumentError(f"the default of the argument `{name}` {error}") from None
+        except _Misdeclared as error:
+            raise ArgumentError(f"the argument `{name}`: {error}") from None
+        return Argument(name, kind, required, default, doc, settings)
 
     def to_wire(self) -> Wire:
         """The declaration as plain data again."""
@@ -94,6 +105,36 @@ class _Unfit(Exception):
     """Why a value does not fit; continues the words "the argument `x`"."""
 
 
+class _Misdeclared(Exception):
+    """Why a declaration is none; continues the words "the argument `x`:"."""
+
+
+def _check_declaration(kind: str, options: Mapping[str, Wire]) -> None:
+    if kind not in TYPES:
+        raise _Misdeclared(f"there is no type `{kind}`")
+    for low, high in (("min", "max"), ("min_length", "max_length")):
+        bounds = [options[name] for name in (low, high) if options.get(name) is not None]
+        for name in (low, high):
+            if options.get(name) is not None and _number_of(options[name]) is None:
+                raise _Misdeclared(f"its `{name}` is a number, not {to_text(options[name], 60)}")
+        if len(bounds) == 2 and not _number_of(bounds[0]) <= _number_of(bounds[1]):  # type: ignore[operator]
+            raise _Misdeclared(f"its `{low}` is above its `{high}`: no value would fit")
+    item = options.get("of")
+    if item is not None:
+        _check_declaration(item[0], _options(item[1]))
+
+
+def _number_of(value: Wire) -> float | None:
+    """The number that wire data stands for, exact for an int of any size; None if it is none."""
+    if type(value) in (int, float):
+        return float(value) if type(value) is float else int(value)
+    if isinstance(value, dict) and "int" in value:
+        return int(value["int"])
+    if isinstance(value, dict) and "float" in value:
+        return float(value["float"])
+    return None
+
+
 def _options(wire: Wire) -> dict[str, Wire]:
     pairs = wire["dict"]
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
@@ -108,15 +149,17 @@ def bind(flow: str, declared: Sequence[Argument], args: Sequence[Wire], kwargs: 
         ArgumentError: too many, unknown (with the nearest name), given twice, missing, or unfit.
     """
     if len(args) > len(declared):
-        raise ArgumentError(f"{flow} takes {len(declared)} arguments, got {len(args)} by position")
+        count = f"{len(declared)} argument{'' if len(declared) == 1 else 's'}"
+        raise ArgumentError(f"{flow} takes {count}, got {len(args)} by position")
     names = [argument.name for argument in declared]
     given: dict[str, Wire] = dict(zip(names, args, strict=False))
     for at in range(0, len(kwargs), 2):
         name = kwargs[at]
         if name not in names:
-            raise ArgumentError(
-                f"{flow} has no argument `{name}`{did_you_mean(name, names)}", remedy=f"it takes: {', '.join(names)}"
-            )
+            remedy = f"it takes: {', '.join(names)}"
+            if name in SETTINGS:
+                remedy += f"; settings of a start are given by `options({flow}, {name} = …)`"
+            raise ArgumentError(f"{flow} has no argument `{name}`{did_you_mean(name, names)}", remedy=remedy)
         if name in given:
             raise ArgumentError(f"{flow} got the argument `{name}` twice")
         given[name] = kwargs[at + 1]
@@ -163,30 +206,36 @@ def _check_string(options: Mapping[str, Wire], value: Wire) -> Wire:
     return value
 
 
-def _check_bounds(low: Wire, high: Wire, number: float, unit: str = "") -> None:
+def _check_bounds(low: Wire, high: Wire, value: Wire, unit: str = "") -> None:
+    """A NaN is in no bounds; numbers are compared exactly, at any size."""
+    number, least, most = (_number_of(each) for each in (value, low, high))
+    assert number is not None
     unit = f" {unit}" if unit else ""
-    if low is not None and number < low:
-        raise _Unfit(f"must be at least {low}{unit}, not {number}")
-    if high is not None and number > high:
-        raise _Unfit(f"must be at most {high}{unit}, not {number}")
+    if least is not None and not number >= least:
+        raise _Unfit(f"must be at least {least}{unit}, not {_shown(number)}")
+    if most is not None and not number <= most:
+        raise _Unfit(f"must be at most {most}{unit}, not {_shown(number)}")
+
+
+def _shown(number: float) -> str:
+    text = str(number)
+    return text if len(text) <= 60 else f"{text[:20]}… ({len(text)} digits)"
 
 
 def _check_int(options: Mapping[str, Wire], value: Wire) -> Wire:
-    if isinstance(value, dict) and "int" in value:
-        _check_bounds(options.get("min"), options.get("max"), int(value["int"]))
-        return value
-    if type(value) is not int:
+    if type(value) is not int and not (isinstance(value, dict) and "int" in value):
         raise _wrong("an int", value)
     _check_bounds(options.get("min"), options.get("max"), value)
     return value
 
 
 def _check_float(options: Mapping[str, Wire], value: Wire) -> Wire:
-    if isinstance(value, dict) and "float" in value:
-        return value
-    if type(value) is int:
-        value = float(value)
-    if type(value) is not float:
+    if type(value) is int or (isinstance(value, dict) and "int" in value):
+        try:
+            value = float(_number_of(value) or 0)
+        except OverflowError:
+            raise _Unfit("must be a number that a float can hold") from None
+    if type(value) is not float and not (isinstance(value, dict) and "float" in value):
         raise _wrong("a number", value)
     _check_bounds(options.get("min"), options.get("max"), value)
     return value
@@ -209,7 +258,7 @@ def _check_duration(_options: Mapping[str, Wire], value: Wire) -> Wire:
         try:
             parse_duration(value)
         except UsageError as error:
-            raise _Unfit(f"is not a duration: {error.message}") from None
+            raise _Unfit(f"is not a duration: {error.message} ({error.remedy})") from None
         return value
     raise _wrong("a duration such as 30 or '1h30m'", value)
 
@@ -272,19 +321,16 @@ def moment_of(value: Wire) -> float:
 
 def _parse_timestamp(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise _Unfit(f"is not an RFC 3339 timestamp: {text!r}") from None
-    if moment.tzinfo is None or "T" not in text.upper():
-        raise _Unfit(f"is not an RFC 3339 timestamp with an offset such as Z or +01:00: {text!r}")
-    return moment.timestamp()
+        return unix_seconds(text)
+    except PrimitiveError as error:
+        raise _Unfit(f"is not an RFC 3339 timestamp: {error}") from None
 
 
 def _parse(kind: str, options: Mapping[str, Wire], text: str) -> Wire:
     if kind == "int":
         if not re.fullmatch(r"[+-]?[0-9]{1,4096}", text):
             raise _Unfit(f"must be an int, not {text!r}")
-        return from_python(int(text))
+        return from_python(int(text))  # 4,096 digits is what Python's own limit lets through
     if kind == "float":
         try:
             number = float(text)

@@ -15,6 +15,7 @@ The binding gives one text, built of a traceback, a message, a place and a drawn
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -66,7 +67,7 @@ class Diagnostic:
         return Diagnostic(error.message, error.place, error.excerpt, error.remedy)
 
 
-def diagnose(text: str, sources: dict[str, str], message: str = "", hint: str = "") -> Diagnostic:
+def diagnose(text: str, sources: Mapping[str, str], message: str = "", hint: str = "") -> Diagnostic:
     """Data from the interpreter's text; ``message`` overrides what it says, where the host knows better.
 
     ``sources`` are the texts of the program's modules by label: an error that surfaces inside the prelude
@@ -81,7 +82,7 @@ def diagnose(text: str, sources: dict[str, str], message: str = "", hint: str = 
     return Diagnostic(message or _readable(raw), place, excerpt, hint, trace)
 
 
-def _where(text: str, frames: list[re.Match[str]], sources: dict[str, str]) -> tuple[str, str, int]:
+def _where(text: str, frames: list[re.Match[str]], sources: Mapping[str, str]) -> tuple[str, str, int]:
     """Place, excerpt and column of an error: where it is reported, or in the innermost frame of the program."""
     place = _PLACE.search(text)
     if place and not _hidden(place["file"]):
@@ -134,3 +135,11 @@ def site_of(stack: str) -> str:
         if not _hidden(frame[0]):
             return f"{short_name(frame[0])}:{frame[1]}"
     return ""
+
+
+def line_in(label: str, stack: str) -> int:
+    """The line of a module at which it called, by a ``call_stack()`` text; 0 when the module is not in it."""
+    for frame in reversed(_FRAME.findall(stack)):
+        if frame[0] == label:
+            return int(frame[1])
+    return 0

@@ -54,7 +54,7 @@ def _normal(segments: list[str], written: str) -> str:
             raise LanguageError(f'load("{written}") has a part that is not allowed: {segment!r}')
     label = "/".join(done)
     if not label.endswith(".flow"):
-        raise LanguageError(f'load("{written}") does not name a .flow file')
+        raise LanguageError(f'load("{written}") does not name a .flow file', remedy=f'did you mean "{written}.flow"?')
     if len(label) > _MAX_LABEL:
         raise LanguageError(f"a label is longer than {_MAX_LABEL} characters")
     return label
@@ -73,6 +73,8 @@ def _not_a_label(written: str) -> LanguageError:
             f'load("{written}") is not a label',
             remedy=f'write "./{bare}", from this file\'s folder, or "//{bare}", from the program\'s root',
         )
+    if _SEGMENT.fullmatch(written) and "." not in written:
+        return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{written}.flow"')
     return LanguageError(
         f'load("{written}") is not a label',
         remedy='write "./file.flow" or "//folder/file.flow"; packages by URL come in a later version',

@@ -13,6 +13,8 @@ _LATER: Final = frozenset(
     idempotency_key parent_close continue_every on_failure max_parallel returns""".split()
 )
 _KNOWN: Final = {"flow": ("name", "id", "detach"), "effect": ("name",), "made": ()}
+SETTINGS: Final = frozenset({"name", "id", "detach", "retries", "timeout"})
+"""Settings of a start that someone may take for arguments of the flow."""
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 

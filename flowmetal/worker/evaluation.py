@@ -148,7 +148,7 @@ class Evaluator:
         diagnostic = program.diagnose(text)
         kind = problem.kind if problem is not None else "error"
         message = f"{diagnostic.message} ({diagnostic.hint})" if diagnostic.hint else diagnostic.message
-        source = ":".join(diagnostic.place.split(":")[:2])
+        source = ":".join(diagnostic.place.split(":")[:2]) or self._place(run, ours=problem is not None)
         trace = f"{diagnostic.trace}\n{diagnostic.excerpt}".strip("\n")
         return [False, None, Failure(kind, message, flow=run.name, source=source, trace=trace).to_wire()]
 
@@ -158,7 +158,7 @@ class Evaluator:
             f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions"
             " (move heavy computing into an effect, or split it over several flows)"
         )
-        return [False, None, Failure("limit", message, flow=run.name).to_wire()]
+        return [False, None, Failure("limit", message, flow=run.name, source=self._place(run, ours=True)).to_wire()]
 
     def _tick(self, run: Run) -> bool:
         """Called by the interpreter each 1,000 steps; True ends the evaluation."""
@@ -194,7 +194,19 @@ class Evaluator:
                 run.note_direct(number, self._driver.result(run, number))
         if run.direct_error is not None:
             return run.direct_error[1]
+        if run.number == 0:
+            found = self._driver.program.find_nothing_started(printed=run.log_index > 0)
+            if found is not None:
+                return [False, None, Failure("error", found.message, flow=run.name, source=found.place, trace=found.excerpt).to_wire()]
         return run.direct_last[1] if run.direct_last is not None else None
+
+    def _place(self, run: Run, *, ours: bool) -> str:
+        """Where an error belongs that no line of the program is in.
+
+        What the prelude refused lies in what the implementation returned, else in what the caller passed.
+        """
+        place = self._driver.program.flows[run.index].place if run.index != SCRIPT else ""
+        return place if ours else run.line or place
 
     def _pack_answer(self, run: Run, answer: Answer) -> bytes:
         if answer is None:
@@ -206,4 +218,5 @@ class Evaluator:
         try:
             return pack({"result": answer})
         except (ValueCodecError, ValueError, OverflowError) as error:
-            return pack({"result": [False, None, Failure("limit", f"the result: {error}", flow=run.name).to_wire()]})
+            source = self._place(run, ours=True)
+            return pack({"result": [False, None, Failure("limit", f"the result: {error}", flow=run.name, source=source).to_wire()]})

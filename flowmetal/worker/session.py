@@ -7,10 +7,10 @@ from typing import Any, Final, NoReturn
 
 import msgpack
 
+from flowmetal import __version__
 from flowmetal.errors import LanguageError
 from flowmetal.identity import idempotency_key
 from flowmetal.language.diagnostics import Diagnostic
-from flowmetal import __version__
 from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
 from flowmetal.language.program import Program
 from flowmetal.settings import Limits

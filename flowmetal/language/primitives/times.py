@@ -45,6 +45,15 @@ def time_parse(ts: str) -> list[float]:
     return [*fields, offset, local.isoweekday(), _seconds(_unix_microseconds(local, offset))]
 
 
+def unix_seconds(ts: str) -> float:
+    """Seconds since the epoch.
+
+    Raises:
+        PrimitiveError: not an RFC 3339 timestamp with an offset.
+    """
+    return _seconds(_unix_microseconds(*_timestamp(ts)))
+
+
 def time_add(ts: str, duration: float | str | None) -> str:
     """The timestamp ``duration`` later, with the same offset.
 

@@ -1,0 +1,150 @@
+"""The modules that one main file reaches: their texts, their syntax trees, who loads whom.
+
+Nothing here is evaluated.  Texts come as they are asked for (``missing``), so that whoever has them may sit in another process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import starlark
+
+from flowmetal.errors import LanguageError
+from flowmetal.language.diagnostics import diagnose, draw
+from flowmetal.language.dialect import make_dialect
+from flowmetal.language.labels import is_prelude, resolve_load, short_name
+from flowmetal.language.scan import scan
+
+_LOAD: Final = re.compile(r"^load\b", re.MULTILINE)
+
+
+class Modules:
+    """All modules of a program by label.
+
+    Args:
+        sources: texts that are at hand.
+    """
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self.sources = dict(sources)
+        self._dialect = make_dialect()
+        self._trees: dict[str, starlark.AstModule] = {}
+        self._loads: dict[str, dict[str, int]] = {}
+        self._names: dict[str, set[str]] = {}
+
+    def parse_text(self, name: str, text: str) -> starlark.AstModule:
+        """The syntax tree of a text of the loader's own."""
+        return starlark.parse(name, text, self._dialect)
+
+    def tree(self, label: str) -> starlark.AstModule:
+        """The syntax tree of a module, after the scan that keeps the parser from harm.
+
+        Raises:
+            LanguageError: a syntax error, with place, excerpt and hint.
+        """
+        tree = self._trees.get(label)
+        if tree is None:
+            self.names(label)
+            try:
+                tree = self._trees[label] = self.parse_text(label, self.sources[label])
+            except starlark.StarlarkError as error:
+                raise diagnose(str(error), self.sources).to_error() from None
+        return tree
+
+    def names(self, label: str) -> set[str]:
+        """The identifiers that a module's text uses.  The prelude's files are ours, and not looked at.
+
+        Raises:
+            LanguageError: the text is nested deeper than the parser is known to bear.
+        """
+        if label not in self._names:
+            self._names[label] = set() if is_prelude(label) else scan(self.sources[label], short_name(label))
+        return self._names[label]
+
+    def loads(self, label: str) -> dict[str, int]:
+        """The labels that a module loads, in order, each with the line that asks for it.
+
+        Raises:
+            LanguageError: a syntax error, or a load string that is no label.
+        """
+        if label not in self._loads:
+            found: dict[str, int] = {}
+            for load in self.tree(label).loads():
+                line = self._line_of(label, load.module_id)
+                try:
+                    found.setdefault(resolve_load(label, load.module_id), line)
+                except LanguageError as error:
+                    raise self._at(label, line, error) from None
+            self._loads[label] = found
+        return self._loads[label]
+
+    def missing(self, main: list[str]) -> list[str]:
+        """Labels reached from ``main`` by way of the texts at hand whose own text is not.
+
+        Raises:
+            LanguageError: as ``loads``.
+        """
+        seen = dict.fromkeys(main)
+        waiting = list(main)
+        missing = []
+        while waiting:
+            label = waiting.pop(0)
+            if label not in self.sources:
+                missing.append(label)
+                continue
+            new = [each for each in self.loads(label) if each not in seen]
+            seen.update(dict.fromkeys(new))
+            waiting += new
+        return missing
+
+    def unavailable(self, label: str, error: LanguageError) -> LanguageError:
+        """The error of a text that cannot be had, at the line that loads it."""
+        for loader, loads in self._loads.items():
+            if label in loads and not error.place:
+                return self._at(loader, loads[label], error)
+        return error
+
+    def in_order(self, main: str) -> list[str]:
+        """The modules reached from ``main``, each after those it loads; every text is at hand.
+
+        Raises:
+            LanguageError: modules load each other; as ``loads``.
+        """
+        done: dict[str, None] = {}
+        path: dict[str, list[str]] = {main: list(self.loads(main))}
+        while path:
+            label, waiting = next(reversed(path.items()))
+            if not waiting:
+                done[label] = None
+                del path[label]
+                continue
+            needed = waiting.pop(0)
+            if needed in path:
+                raise self._circle(list(path), needed)
+            if needed not in done:
+                path[needed] = list(self.loads(needed))
+        return list(done)
+
+    def _circle(self, path: list[str], needed: str) -> LanguageError:
+        last = path[-1]
+        if last == needed:
+            error = LanguageError(f"{short_name(last)} loads itself", remedy="its own names are there without a load")
+        else:
+            chain = " → ".join(short_name(it) for it in [*path[path.index(needed) :], needed])
+            error = LanguageError(f"modules load each other in a circle: {chain}", remedy="move what both need into a third file")
+        return self._at(last, self._loads[last][needed], error)
+
+    def _line_of(self, label: str, written: str) -> int:
+        text = self.sources[label]
+        for start in _LOAD.finditer(text):
+            at = re.compile(f"""["']{re.escape(written)}["']""").search(text, start.end())
+            if at:
+                return text.count("\n", 0, at.start()) + 1
+        return 0
+
+    def _at(self, label: str, line: int, error: LanguageError) -> LanguageError:
+        excerpt = draw(self.sources[label], line)
+        place = f"{short_name(label)}:{line}" if line else short_name(label)
+        return LanguageError(error.message, place=place, excerpt=excerpt, remedy=error.remedy)
