@@ -7,35 +7,24 @@ first two happen innocently (a message was under way when the run was dropped), 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import msgpack
 
+from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_names, is_call
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.runs import Runs
+from flowmetal.engine.runs import OK_NONE, Runs
 from flowmetal.engine.scheduler import Scheduler
-from flowmetal.engine.table import HotRun, OpenAction
-from flowmetal.errors import FlowmetalError, ReplayMismatch, ValueCodecError
+from flowmetal.engine.table import HotRun, OpenAction, StoppedRun
+from flowmetal.errors import InternalError, JournalError, ReplayMismatch, UsageError, ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
-from flowmetal.values import is_ok_packed, unpack
+from flowmetal.values import Wire, is_ok_packed, unpack
 
 _PLAIN_ARGS: Final = frozenset({b"\x90", b"\x92\x90\x90"})
 _CLOCK_STEP_MS: Final = 86_400_000
 _TIMED: Final = frozenset({"sleep", "sleep_until", "wait", "wait_any"})
-
-
-class BadMessage(FlowmetalError):
-    """A worker said what it cannot say: it is ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedRun:
-    """A run that cannot go on and is left as it was."""
-
-    run_id: str
-    error: FlowmetalError
 
 
 class Dispatcher:
@@ -77,6 +66,17 @@ class Dispatcher:
             self._handlers[message[0]](run, message)
         except ValueCodecError as error:
             raise BadMessage(f"a value in a {message[0]} message: {error.message}") from None
+        except UsageError as error:
+            raise BadMessage(f"a {message[0]} message: {error.message}") from None
+        except JournalError as error:
+            self._stopped(StoppedRun(run.run_id, error))
+        except BadMessage:
+            raise
+        except Exception as error:
+            # A fault of ours.  The run cannot go on, and must not be ended for it.
+            fault = InternalError(f"a {message[0]} message of {run.run_id}: {type(error).__name__}: {error}")
+            fault.__cause__ = error
+            self._stopped(StoppedRun(run.run_id, fault))
 
     # -- actions ---------------------------------------------------------------------------------------
 
@@ -103,6 +103,9 @@ class Dispatcher:
     def _record(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, _, number, callee, args, line, value = message
         self._next_number(run, number)
+        if callee not in RECORDED:
+            raise BadMessage(f"a record of {callee[:40]!r}")
+        check_names(line)
         if args not in _PLAIN_ARGS:
             unpack(args)
         unpack(value)
@@ -111,7 +114,9 @@ class Dispatcher:
     def _child(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, _, number, callee, args, line, value, name = message
         self._next_number(run, number)
-        _check_call(callee, args, value)
+        _check_call(callee, args, line, name)
+        if value != OK_NONE and not _is_result(unpack(value)):
+            raise BadMessage("an outcome that is no Result")
         ledger = self._ledger
         kept_args, kept_value = ledger.field(run_id, args), ledger.field(run_id, value)
         ledger.append(run.key, events.child(ledger.now_ms, number, callee, kept_args, line, kept_value, name))
@@ -124,6 +129,8 @@ class Dispatcher:
         self._next_number(run, number)
         wire = unpack(args)
         verb, _, target = callee.partition(" ")
+        check_names(callee, line, name)
+        check_action(run, number, verb, target, wire, tasks)
         action = OpenAction(number, verb, target, args, line, name, tuple(tasks))
         more: dict[str, Any] = {"name": name} if name != verb else {}
         if tasks:
@@ -138,23 +145,14 @@ class Dispatcher:
         self._open(run, action, wire)
 
     def _due(self, verb: str, wire: Any) -> int | None:
-        try:
-            seconds = wire[0] if verb in ("sleep", "sleep_until") else wire[1]
-            if seconds is None:
-                return None
-            return int(seconds * 1_000) + (0 if verb == "sleep_until" else self._ledger.now_ms)
-        except (TypeError, IndexError, KeyError, OverflowError, ValueError):
-            raise BadMessage(f"a {verb} without a duration") from None
+        seconds = wire[0] if verb in ("sleep", "sleep_until") else wire[1]
+        if seconds is None:
+            return None
+        return int(seconds * 1_000) + (0 if verb == "sleep_until" else self._ledger.now_ms)
 
     def _open(self, run: HotRun, action: OpenAction, wire: Any) -> None:
         verb = action.verb
         if verb in ("run", "call", "do", "start"):
-            if verb in ("run", "call") and action.target not in run.root.program.flows:
-                raise BadMessage(f"a call of {action.target}, which is no flow of the program")
-            if not (isinstance(wire, list) and len(wire) in (2, 3) and isinstance(wire[0], list) and isinstance(wire[1], list)):
-                raise BadMessage("a call without arguments")
-            if not all(number in run.task_results or number in run.open for number in action.deps):
-                raise BadMessage("a dependency on a task that does not exist")
             self._runs.open_action(run, action)
         elif verb in ("sleep", "sleep_until"):
             run.open[action.number] = action
@@ -168,9 +166,7 @@ class Dispatcher:
         elif verb == "close":
             run.open[action.number] = action
             self._runs.cancel_open(run, action.number)
-            self._runs.deliver(run.run_id, action.number, b"\x81\xa6result\x93\xc3\xc0\xc0")
-        else:
-            raise BadMessage(f"an unknown action {verb!r}")
+            self._runs.deliver(run.run_id, action.number, OK_NONE)
 
     def _sleep(self, run: HotRun, action: OpenAction) -> None:
         timers = self._runs.timers
@@ -190,7 +186,9 @@ class Dispatcher:
     def _enter(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, incarnation, number, callee, args, line, name, child_args, started_ms = message
         self._next_number(run, number)
-        _check_call(callee, args, child_args)
+        _check_call(callee, args, line, name)
+        if child_args not in _PLAIN_ARGS and not is_call(unpack(child_args)):
+            raise BadMessage("a call without arguments")
         target = callee.partition(" ")[2]
         if target not in run.root.program.flows:
             raise BadMessage(f"a call of {target}, which is no flow of the program")
@@ -211,8 +209,9 @@ class Dispatcher:
     def _log(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, _, after, index, text, fields, line, level = message
         limits = run.root.limits
-        if len(text) > limits.log_line_bytes + 1:
+        if len(text) > limits.log_line_bytes + 1 or len(level) > 10:
             raise BadMessage("a log line over its limit")
+        check_names(line)
         run.log_bytes += len(text)
         if run.log_bytes > limits.log_bytes_per_run:
             if run.log_bytes - len(text) <= limits.log_bytes_per_run:
@@ -250,8 +249,7 @@ class Dispatcher:
 
     def _done(self, run: HotRun, message: list[Any]) -> None:
         value = message[3]
-        wire = unpack(value)
-        if not (isinstance(wire, dict) and "result" in wire):
+        if not _is_result(unpack(value)):
             raise BadMessage("an outcome that is no Result")
         if run.open or not run.is_live:
             raise BadMessage(f"{run.run_id} ended with open actions")
@@ -278,10 +276,13 @@ class Dispatcher:
         self._scheduler.stream(run)
 
 
-def _check_call(callee: str, args: bytes, value: bytes) -> None:
+def _check_call(callee: str, args: bytes, line: str, name: str) -> None:
+    check_names(callee, line, name)
     if not callee.startswith("call "):
         raise BadMessage(f"a call that says {callee[:40]!r}")
-    if args not in _PLAIN_ARGS:
-        unpack(args)
-    if value not in _PLAIN_ARGS:
-        unpack(value)
+    if args not in _PLAIN_ARGS and not is_call(unpack(args)):
+        raise BadMessage("a call without arguments")
+
+
+def _is_result(wire: Wire) -> bool:
+    return isinstance(wire, dict) and "result" in wire

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flowmetal.actions.registry import Registry
 from flowmetal.clock import Clock
+from flowmetal.engine.checks import BadMessage
 from flowmetal.engine.detached import start_detached
-from flowmetal.engine.dispatch import BadMessage, Dispatcher, StoppedRun
+from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Effects
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.process import WorkerProcess
@@ -24,9 +25,9 @@ from flowmetal.engine.recovery import take_up
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.starting import RunRequest, root_state, start_request, widen_grants
-from flowmetal.engine.table import ProgramState, Start
+from flowmetal.engine.table import ProgramState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
-from flowmetal.errors import FlowmetalError, HomeError, InternalError
+from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.ownership import Ownership
@@ -74,7 +75,7 @@ class Engine:
         self._timers = Timers(clock, self._timers_fired)
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
-        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker)
+        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped)
         self._effects = Effects(self._runs, registry, protected, self._settle)
         self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
         self._runs.perform = self._effects.perform
@@ -146,12 +147,17 @@ class Engine:
         return header
 
     def _take_up(self, header: Header, *, fresh: bytes | None = None, more: GrantSet | None = None) -> None:
-        root = root_state(self._journal, self._programs, header)
-        self._expect(header.run_id)
-        if fresh is not None:
-            self._runs.start_root(root, fresh)
-        else:
-            take_up(self._runs, self._scheduler, root)
+        try:
+            root = root_state(self._journal, self._programs, header)
+            self._expect(header.run_id)
+            if fresh is not None:
+                self._runs.start_root(root, fresh)
+            else:
+                take_up(self._runs, self._scheduler, root)
+        except JournalError:
+            self._runs.roots.pop(header.run_id, None)
+            self._journal.release(header.run_id, self.engine_id)
+            raise
         if more is not None and (more.allow or more.deny):
             widen_grants(self._ledger, root, more)
             root.header = replace(root.header, grants_digest=root.grants.digest())
@@ -161,7 +167,9 @@ class Engine:
         self._settle()
 
     def _expect(self, root_id: str) -> None:
-        self._outcomes.setdefault(root_id, asyncio.get_running_loop().create_future())
+        known = self._outcomes.get(root_id)
+        if known is None or known.done():
+            self._outcomes[root_id] = asyncio.get_running_loop().create_future()
 
     def _enqueue(self, start: Start) -> None:
         self._scheduler.enqueue(start)
@@ -235,33 +243,45 @@ class Engine:
     def _timers_fired(self, fired: list[tuple[str, int]]) -> None:
         self._ledger.tick()
         for run_id, number in fired:
-            if number == DEADLINE:
-                self._runs.cancel_tree(run_id, "its time is up", kind="timeout")
-            else:
-                self._runs.timer_fired(run_id, number)
+            with self._stopping(run_id):
+                if number == DEADLINE:
+                    self._runs.cancel_tree(run_id, "its time is up", kind="timeout")
+                else:
+                    self._runs.timer_fired(run_id, number)
         self._settle()
 
     def _look_for_mail(self) -> None:
         self._mail_timer = None
         transaction = self._journal.store.last_transaction()
-        if transaction not in (self._seen_transaction, self._ledger.own_transaction):
+        # Commits of our own count too: mail may have come just before one of them.
+        if transaction != self._seen_transaction:
+            self._seen_transaction = transaction
             self._take_mail()
-        self._seen_transaction = transaction
         if not self._closed and self._runs.roots:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
 
     def _take_mail(self) -> None:
         self._ledger.tick()
         for key, run_id, message in self._journal.mail_for(self.owned):
-            self._ledger.writer.delete_mail(key)
             if message.get("kind") == "cancel":
-                self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+                with self._stopping(run_id):
+                    self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+            # After the events it became, so that one commit holds both.
+            self._ledger.writer.delete_mail(key)
         self._settle()
 
     # -- ends ------------------------------------------------------------------------------------------
 
     def _root_finished(self, header: Header, value: bytes) -> None:
         self._resolve(header.run_id, Outcome(header, value))
+
+    @contextlib.contextmanager
+    def _stopping(self, run_id: str) -> Iterator[None]:
+        """Damage to a run's records stops its root, and nobody else's."""
+        try:
+            yield
+        except JournalError as error:
+            self._stopped(StoppedRun(run_id, error))
 
     def _stopped(self, stopped: StoppedRun) -> None:
         root_id = stopped.run_id.partition(".")[0]

@@ -39,7 +39,6 @@ class Ledger:
     def __init__(self, journal: Journal, clock: Clock, on_failure: Callable[[HomeError], None]) -> None:
         self.journal = journal
         self.writer = Writer(journal.store)
-        self.own_transaction = 0
         self._clock = clock
         self._on_failure = on_failure
         self._waiting: deque[Callable[[], None]] = deque()
@@ -115,7 +114,6 @@ class Ledger:
                 self.failed = True
                 self._on_failure(error)
                 return False
-            self.own_transaction = self.journal.store.last_transaction()
             if self.on_commit is not None:
                 self.on_commit()
         return True

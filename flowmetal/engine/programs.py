@@ -159,6 +159,7 @@ class Programs:
             program.flows = {flow.reference: flow for flow in flows}
             program.labels = [str(label) for label in message[2]]
             program.is_loaded = True
+            program.failed_loads = 0
             self._loaded(program, None)
             self._ready()
         elif kind == "invalid":

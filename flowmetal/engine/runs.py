@@ -16,6 +16,7 @@ import msgpack
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
 from flowmetal.engine.timers import DEADLINE, Timers
+from flowmetal.errors import ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
@@ -24,6 +25,7 @@ from flowmetal.language.policy import policy_items
 from flowmetal.values import Failure, Wire, err, is_ok_packed, ok, pack, substitute_tasks
 
 OK_NONE: Final = pack(ok())
+_MAX_CAUSES: Final = 16
 
 
 class Observer(Protocol):
@@ -88,8 +90,15 @@ class Runs:
 
     def _upstream(self, run: HotRun, action: OpenAction, number: int) -> None:
         cause = msgpack.unpackb(run.task_results[number])["result"][2]
+        chain = Failure.from_wire(cause).chain()
+        if len(chain) > _MAX_CAUSES:
+            cause = chain[-1].to_wire()
         failure = Failure("upstream", f"a task that {action.name} needs has failed", flow=action.name, source=action.line, cause=cause)
-        self.deliver(run.run_id, action.number, pack(err(failure)))
+        try:
+            packed = pack(err(failure))
+        except ValueCodecError:
+            packed = pack(err(replace(failure, cause=replace(chain[-1], details=None, cause=None).to_wire())))
+        self.deliver(run.run_id, action.number, packed)
 
     def _start(self, run: HotRun, action: OpenAction) -> None:
         action.is_started = True
@@ -101,7 +110,12 @@ class Runs:
         if action.verb in ("do", "start"):
             self.perform(run, action, args, kwargs)
             return
-        packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
+        try:
+            packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
+        except ValueCodecError as error:
+            failure = Failure("limit", f"the arguments of {action.name}: {error.message}", flow=action.name, source=action.line)
+            self.deliver(run.run_id, action.number, pack(err(failure)))
+            return
         if len(call) > 2 and policy_items(call[2]).get("detach"):
             self.start_detached(run, action, packed)
             return
@@ -219,7 +233,7 @@ class Runs:
 
     def open_wait(self, run: HotRun, number: int, verb: str, args: bytes, due_ms: int | None) -> None:
         """Takes up a ``wait`` with a timeout or a ``wait_any``; answers at once if it can."""
-        numbers, _timeout = msgpack.unpackb(args)
+        numbers, timeout = msgpack.unpackb(args)
         done = [n for n in run.task_results if n in set(numbers)]
         wait = PendingWait(number, verb == "wait_any", numbers, set(numbers) - set(done))
         self.waits[run.run_id] = wait
@@ -228,8 +242,9 @@ class Runs:
         elif not wait.is_any and not wait.missing:
             self._answer_wait(run.run_id, wait, [True] * len(numbers))
         elif due_ms is not None:
-            seconds = max(0.0, (due_ms - self.ledger.now_ms) / 1_000)
-            self.timers.after(run.run_id, number, seconds)
+            # A clock that was set back must not make it longer than it was.
+            seconds = min((due_ms - self.ledger.now_ms) / 1_000, timeout)
+            self.timers.after(run.run_id, number, max(0.0, seconds))
 
     def _advance_wait(self, run_id: str, wait: PendingWait, number: int) -> None:
         if number not in wait.missing:

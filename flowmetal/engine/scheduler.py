@@ -13,7 +13,8 @@ from typing import Final
 
 from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.runs import Runs
-from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start
+from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, StoppedRun
+from flowmetal.errors import JournalError
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.headers import Header
 from flowmetal.values import Failure, err, pack
@@ -28,10 +29,14 @@ class Scheduler:
 
     Args:
         ensure_worker: sees that a program has a worker which is loaded, or will be; true if it is ready now.
+        stopped: told of a run whose records are damaged.
     """
 
-    def __init__(self, runs: Runs, ensure_worker: Callable[[ProgramState], bool]) -> None:
+    def __init__(
+        self, runs: Runs, ensure_worker: Callable[[ProgramState], bool], stopped: Callable[[StoppedRun], None]
+    ) -> None:
         self._runs = runs
+        self._stopped = stopped
         self._ensure_worker = ensure_worker
         self._programs: dict[int, ProgramState] = {}
         self._incarnation = 0
@@ -91,6 +96,14 @@ class Scheduler:
         return self._incarnation
 
     def _begin(self, start: Start, alone: bool = False) -> bool:
+        """Gives a run to its worker; False if it is not to be given (any more)."""
+        try:
+            return self._give(start, alone)
+        except JournalError as error:
+            self._stopped(StoppedRun(start.run_id, error))
+            return False
+
+    def _give(self, start: Start, alone: bool) -> bool:
         runs = self._runs
         run_id = start.run_id
         if run_id in runs.hot or start.root.header.run_id not in runs.roots:
@@ -173,13 +186,14 @@ class Scheduler:
         """Sees to the runs of a worker that is no more."""
         program.worker = None
         program.is_loaded = False
+        suspects = sum(run.is_executing for run in program.hot.values())
         for run in list(program.hot.values()):
             if not run.is_executing:
                 self.evicted(run)
                 continue
             self._drop(run)
             header = replace(run.header, deaths=run.header.deaths + 1)
-            if header.deaths >= MAX_DEATHS:
+            if header.deaths >= MAX_DEATHS and suspects == 1:
                 self._crash(run, header, reason)
                 continue
             self._runs.ledger.put_header(header)

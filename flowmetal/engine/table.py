@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from flowmetal.engine.process import WorkerProcess
+from flowmetal.errors import FlowmetalError
 from flowmetal.journal.headers import Header
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.grants import GrantSet
@@ -69,6 +70,14 @@ class Fresh:
     header: Header
     args: bytes
     line: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedRun:
+    """A run that cannot go on and is left as it was."""
+
+    run_id: str
+    error: FlowmetalError
 
 
 @dataclass(slots=True)

@@ -6,9 +6,8 @@ import random as system_random
 import uuid as system_uuid
 from typing import Final
 
-import msgpack
-
 from flowmetal.errors import UsageError, ValueCodecError
+from flowmetal.identity import MAX_RUN_ID_BYTES, child_id
 from flowmetal.language.arguments import ArgumentError, moment_of
 from flowmetal.language.diagnostics import site_of
 from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
@@ -20,7 +19,7 @@ from flowmetal.worker.evaluation import Evaluator
 from flowmetal.worker.run import SCRIPT, VALUE, Run
 
 _random = system_random.SystemRandom().random
-_DONE: Final = "result"
+_LONG_ID: Final = MAX_RUN_ID_BYTES - 20
 
 
 class FlowHost:
@@ -49,6 +48,7 @@ class FlowHost:
             name = settings.get("name", name)
             if settings.get("detach"):
                 raise self._refuse("a detached flow is not waited for", hint="start it: `fctx.actions.run(f, …)`")
+        self._check_nesting(run)
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
         values, cause = self._settle(run, tasks) if tasks else (None, None)
         callee = f"call {info.reference}"
@@ -96,6 +96,7 @@ class FlowHost:
         self._check_tasks(run, tasks)
         settings = policy_items(policy)
         if kind == "flow":
+            self._check_nesting(run)
             info = driver.program.flows[int(index)]
             callee, name = f"run {info.reference}", settings.get("name", info.name)
         else:
@@ -231,6 +232,14 @@ class FlowHost:
             raise self._refuse(error.message, error.remedy, "limit") from None
         except (OverflowError, ValueError) as error:
             raise self._refuse(f"the arguments cannot be encoded: {error}", kind="limit") from None
+
+    def _check_nesting(self, run: Run) -> None:
+        """Raise, before the action has its number, if a child's run id would be too long."""
+        if len(run.run_id) > _LONG_ID:
+            try:
+                child_id(run.run_id, run.number + 1)
+            except UsageError as error:
+                raise self._refuse(error.message, error.remedy, "limit") from None
 
     def _check_tasks(self, run: Run, numbers: list[int]) -> None:
         for number in numbers:
