@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as system_random
 import uuid as system_uuid
+from dataclasses import replace
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
@@ -60,17 +61,30 @@ class FlowHost:
             answer = self._await_call(run, number)
         elif cause is not None:
             failure = Failure("upstream", f"a task that {name} needs has failed", flow=run.name, source=line, cause=cause)
-            answer = [False, None, failure.to_wire()]
-            driver.emit(run, ["child", run.run_id, run.incarnation, number, callee, packed, line, pack({"result": answer}), name])
+            answer = self._never_called(run, failure, callee, packed, line, name)
         elif run.inlining and run.depth < self._limits.inline_depth:
             if values:
                 args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
-            answer = self._evaluator.inline(run, index, args, kwargs, (callee, packed, line, name))
+            too_large = _too_large(name, line, [args, kwargs]) if values else None
+            if too_large is not None:
+                answer = self._never_called(run, too_large, callee, packed, line, name)
+            else:
+                answer = self._evaluator.inline(run, index, args, kwargs, (callee, packed, line, name))
         else:
             driver.emit(run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name])
             answer = self._await_call(run, number)
         if run.index == SCRIPT:
             run.note_direct(number, answer)
+        return answer
+
+    def _never_called(self, run: Run, failure: Failure, callee: str, packed: bytes, line: str, name: str) -> Answer:
+        answer = [False, None, failure.to_wire()]
+        try:
+            value = pack({"result": answer})
+        except ValueCodecError:
+            answer = [False, None, replace(failure, cause=None).to_wire()]
+            value = pack({"result": answer})
+        self._driver.emit(run, ["child", run.run_id, run.incarnation, run.number, callee, packed, line, value, name])
         return answer
 
     def _await_call(self, run: Run, number: int) -> Answer:
@@ -268,6 +282,15 @@ class FlowHost:
         if not 0 <= seconds <= MAX_DURATION_SECONDS:
             raise self._refuse(f"a duration is from 0 seconds to 100 years, not {seconds:g} seconds")
         return seconds
+
+
+def _too_large(name: str, line: str, call: list[Wire]) -> Failure | None:
+    """The failure of a call whose tasks' values are too large together, if they are."""
+    try:
+        pack(call)
+    except ValueCodecError as error:
+        return Failure("limit", f"the arguments of {name}: {error.message}", flow=name, source=line)
+    return None
 
 
 def _late(what: str, seconds: float, line: str) -> Answer:
