@@ -34,9 +34,18 @@ _MAX_MESSAGE: Final = 2_000
 _MAX_EXCERPT: Final = 2_000
 
 _REWRITTEN: Final = [
-    (re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.)?(\w+)`"), r"`\2` needs the argument `\1`"),
-    (re.compile(r"^Found (\d+) extra positional argument\(s\) for call to (?:.*\.)?(\w+)"), r"`\2` got \1 more by position than it takes"),
-    (re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.)?(\w+)"), r"`\2` does not take \1"),
+    (
+        re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.)?(\w+)`"),
+        r"`\2` needs the argument `\1`",
+    ),
+    (
+        re.compile(r"^Found (\d+) extra positional argument\(s\) for call to (?:.*\.)?(\w+)"),
+        r"`\2` got \1 more by position than it takes",
+    ),
+    (
+        re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.)?(\w+)"),
+        r"`\2` does not take \1",
+    ),
     (re.compile(r"^(Value `.{80}).*?` of type", re.DOTALL), r"\1…` of type"),
     (re.compile(r"^Error unpacking value for parameter `a\d` of type `int$"), "an int that is too large"),
     (re.compile(r"^Module symbol `(\w+)` is not exported$"), r"the module has no `\1` for others"),

@@ -12,7 +12,9 @@ from flowmetal.language.host import HostError
 from flowmetal.language.labels import short_name
 from flowmetal.language.registry import GUARD, SCRIPT_NAME
 
-_UNASSIGNED: Final = re.compile(r"error: Local variable `(\w+)` referenced before assignment\n(?: *--> (?P<file>.+?):(?P<line>\d+))?")
+_UNASSIGNED: Final = re.compile(
+    r"error: Local variable `(\w+)` referenced before assignment\n(?: *--> (?P<file>.+?):(?P<line>\d+))?"
+)
 _FROZEN: Final = re.compile(r"^error: (Immutable|.*[Ff]rozen)", re.MULTILINE)
 _GUARD_LIKE: Final = re.compile(r"^if\b[^#\n]*?__name__[^#\n]*?:", re.MULTILINE)
 _MOST_COMMANDS: Final = 8
@@ -32,7 +34,9 @@ def explain(text: str, sources: Mapping[str, str], main: str, problem: HostError
         return diagnose(text, sources, problem.message, problem.hint)
     unassigned = _UNASSIGNED.search(text)
     if unassigned:
-        message, hint = _why_unassigned(unassigned.group(1), sources.get(unassigned["file"] or "", ""), sources.get(main, ""))
+        message, hint = _why_unassigned(
+            unassigned.group(1), sources.get(unassigned["file"] or "", ""), sources.get(main, "")
+        )
         return diagnose(text, sources, message, hint)
     if _FROZEN.search(text):
         return diagnose(
@@ -85,7 +89,9 @@ def nothing_started(text: str, main: str, flows: Sequence[FlowInfo], *, printed:
         message = f"`{guard}` is never true, so the file starts nothing (write `{GUARD}`"
     else:
         message = f"the file starts nothing (call a flow under `{GUARD}`"
-    commands = [f"`flowmetal run {file}:{info.global_name}`" for info in flows if info.label == main and info.global_name]
+    commands = [
+        f"`flowmetal run {file}:{info.global_name}`" for info in flows if info.label == main and info.global_name
+    ]
     if commands:
         message += f", or run one of its flows: {', '.join(commands[:_MOST_COMMANDS])}{' …' if len(commands) > _MOST_COMMANDS else ''}"
     return Diagnostic(f"{message})", f"{file}:{line}" if line else file, draw(text, line))

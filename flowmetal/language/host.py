@@ -46,7 +46,9 @@ class HostError(Exception):
 class Host(Protocol):
     """What the prelude asks while a run is evaluated."""
 
-    def call(self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+    def call(
+        self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+    ) -> Answer:
         """Runs a flow as a child and waits for it."""
         ...
 
@@ -54,12 +56,21 @@ class Host(Protocol):
         """``call`` without policy and arguments."""
         ...
 
-    def effect(self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+    def effect(
+        self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+    ) -> Answer:
         """Performs an effect and waits for it."""
         ...
 
     def start(
-        self, kind: str, index: int | str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+        self,
+        kind: str,
+        index: int | str,
+        policy: Wire,
+        args: list[Wire],
+        kwargs: list[Wire],
+        tasks: list[int],
+        stack: str,
     ) -> list[int | str]:
         """Starts a flow or an effect; gives the number and the name of its task."""
         ...

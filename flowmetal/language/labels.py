@@ -66,7 +66,7 @@ def _not_a_label(written: str) -> LanguageError:
         return LanguageError(
             f'load("{written}"): no such package is carried with Flowmetal', remedy=f'did you mean "{PRELUDE}"?'
         )
-    if written.endswith(".flow") and "/" not in bare.split(".flow")[0] or written.startswith(":"):
+    if (written.endswith(".flow") and "/" not in bare.split(".flow")[0]) or written.startswith(":"):
         return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{bare}"')
     if written.endswith(".flow"):
         return LanguageError(
@@ -74,7 +74,9 @@ def _not_a_label(written: str) -> LanguageError:
             remedy=f'write "./{bare}", from this file\'s folder, or "//{bare}", from the program\'s root',
         )
     if _SEGMENT.fullmatch(written) and "." not in written:
-        return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{written}.flow"')
+        return LanguageError(
+            f'load("{written}") is not a label', remedy=f'a file beside this one is "./{written}.flow"'
+        )
     return LanguageError(
         f'load("{written}") is not a label',
         remedy='write "./file.flow" or "//folder/file.flow"; packages by URL come in a later version',

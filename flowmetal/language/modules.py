@@ -17,6 +17,10 @@ from flowmetal.language.dialect import make_dialect
 from flowmetal.language.labels import is_prelude, resolve_load, short_name
 from flowmetal.language.scan import scan
 
+PRIVATE: Final = "flowmetal__"
+"""How names of the prelude begin that are for the host alone."""
+
+_PUBLIC: Final = re.compile(r"^(?:def ([A-Za-z][A-Za-z0-9_]*)\(|([A-Za-z][A-Za-z0-9_]*) = )", re.MULTILINE)
 _LOAD: Final = re.compile(r"^load\b", re.MULTILINE)
 
 
@@ -133,7 +137,9 @@ class Modules:
             error = LanguageError(f"{short_name(last)} loads itself", remedy="its own names are there without a load")
         else:
             chain = " → ".join(short_name(it) for it in [*path[path.index(needed) :], needed])
-            error = LanguageError(f"modules load each other in a circle: {chain}", remedy="move what both need into a third file")
+            error = LanguageError(
+                f"modules load each other in a circle: {chain}", remedy="move what both need into a third file"
+            )
         return self._at(last, self._loads[last][needed], error)
 
     def _line_of(self, label: str, written: str) -> int:
@@ -148,3 +154,9 @@ class Modules:
         excerpt = draw(self.sources[label], line)
         place = f"{short_name(label)}:{line}" if line else short_name(label)
         return LanguageError(error.message, place=place, excerpt=excerpt, remedy=error.remedy)
+
+
+def prelude_names(text: str) -> list[str]:
+    """The names that the prelude's main file gives to every flow file."""
+    names = [function or value for function, value in _PUBLIC.findall(text)]
+    return list(dict.fromkeys(name for name in names if not name.startswith(PRIVATE)))

@@ -9,8 +9,7 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.values import Wire
 
 _LATER: Final = frozenset(
-    """retries retry_delay backoff max_retry_delay jitter timeout schedule_timeout retry_on give_up_on interrupted
-    idempotency_key parent_close continue_every on_failure max_parallel returns""".split()
+    ["retries", "retry_delay", "backoff", "max_retry_delay", "jitter", "timeout", "schedule_timeout", "retry_on", "give_up_on", "interrupted", "idempotency_key", "parent_close", "continue_every", "on_failure", "max_parallel", "returns"]
 )
 _KNOWN: Final = {"flow": ("name", "id", "detach"), "effect": ("name",), "made": ()}
 SETTINGS: Final = frozenset({"name", "id", "detach", "retries", "timeout"})
@@ -39,7 +38,12 @@ def check_policy(policy: Wire, kind: str) -> None:
         raise UsageError("`id` names a run of its own", remedy="add `detach = True`")
 
 
-def _check_setting(name: str, value: Wire, kind: str) -> None:
+def check_setting_name(name: str, kind: str) -> None:
+    """Raise unless there is a setting of that name for a flow, an effect, or ``made`` (the keywords of ``flow()``).
+
+    Raises:
+        UsageError: names the nearest.
+    """
     known = _KNOWN[kind]
     where = "`flow()`" if kind == "made" else "`options()`"
     if name in _LATER:
@@ -48,7 +52,14 @@ def _check_setting(name: str, value: Wire, kind: str) -> None:
         if kind == "made" and name in _KNOWN["flow"]:
             raise UsageError(f"`{name}` is a setting of one start", remedy=f"write `options(f, {name} = …)`")
         candidates = known or ("implementation", "args", "name", "doc")
-        raise UsageError(f"{where} has no setting `{name}`{did_you_mean(name, candidates)}", remedy=f"it takes: {', '.join(candidates)}")
+        raise UsageError(
+            f"{where} has no setting `{name}`{did_you_mean(name, candidates)}",
+            remedy=f"it takes: {', '.join(candidates)}",
+        )
+
+
+def _check_setting(name: str, value: Wire, kind: str) -> None:
+    check_setting_name(name, kind)
     if name == "detach" and type(value) is not bool:
         raise UsageError("`detach` is True or False")
     if name == "name" and not (isinstance(value, str) and 0 < len(value) <= 200):

@@ -16,20 +16,18 @@ way on a thread; here, evaluating.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import starlark
 
-from flowmetal.errors import LanguageError
 from flowmetal.language.diagnostics import Diagnostic, site_of
 from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.explaining import explain, nothing_started
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import Answer, Host, HostError
 from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load
-from flowmetal.language.modules import Modules
+from flowmetal.language.modules import PRIVATE, Modules, prelude_names
 from flowmetal.language.primitives import PRIMITIVES
 from flowmetal.language.registry import GUARD, SCRIPT_NAME, FlowRegistry
 from flowmetal.language.state import Pass, ThreadState
@@ -37,9 +35,7 @@ from flowmetal.values import Wire
 
 __all__ = ["GUARD", "SCRIPT_NAME", "Program", "StarlarkError", "Tick"]
 
-_PUBLIC: Final = re.compile(r"^(?:def ([A-Za-z][A-Za-z0-9_]*)\(|([A-Za-z][A-Za-z0-9_]*) = )", re.MULTILINE)
 _ENTER: Final = "flowmetal__enter"
-_PRIVATE: Final = "flowmetal__"
 _ASKED: Final = (
     "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random", "uuid", "log",
     "fail", "context", "flow_name",
@@ -122,15 +118,12 @@ class Program:
         try:
             self._evaluate(module, label, self.modules.tree(label), tick, chosen)
         except StarlarkError as error:
-            raise self._as_language_error(str(error)) from None
+            raise self.diagnose(str(error)).to_error() from None
         finally:
             self._state.current = None
         if self._registry.made > first:
             self._finish_flows(module, label, first, tick)
         self._frozen[label] = module.freeze()
-
-    def _as_language_error(self, text: str) -> LanguageError:
-        return self.diagnose(text).to_error()
 
     def _new_module(self, label: str, tick: Tick) -> starlark.Module:
         module = starlark.Module()
@@ -147,7 +140,12 @@ class Program:
         return starlark.EvalOptions(check_cancelled=tick, max_callstack_size=self._call_depth)
 
     def _evaluate(
-        self, module: starlark.Module, label: str, tree: starlark.AstModule, tick: Tick, chosen: starlark.Globals | None = None
+        self,
+        module: starlark.Module,
+        label: str,
+        tree: starlark.AstModule,
+        tick: Tick,
+        chosen: starlark.Globals | None = None,
     ) -> None:
         loader = starlark.FileLoader(lambda written: self._frozen[resolve_load(label, written)])
         starlark.eval_with(self._options(tick), module, tree, chosen or self._globals, file_loader=loader)
@@ -157,16 +155,18 @@ class Program:
         present = [name for name in sorted(self.modules.names(label)) if _is_bound(module, name)]
         pairs = ", ".join(f'["{name}", {name}]' for name in present)
         epilogue = (
-            f'load("{PRELUDE_MAIN}", _flowmetal_d = "{_PRIVATE}dispatcher", _flowmetal_n = "{_PRIVATE}names")\n'
-            f"{_ENTER} = _flowmetal_d([{', '.join(present)}])\n{_PRIVATE}found = _flowmetal_n([{pairs}])\n"
+            f'load("{PRELUDE_MAIN}", _flowmetal_d = "{PRIVATE}dispatcher", _flowmetal_n = "{PRIVATE}names")\n'
+            f"{_ENTER} = _flowmetal_d([{', '.join(present)}])\n{PRIVATE}found = _flowmetal_n([{pairs}])\n"
         )
         self._evaluate(module, label, self.modules.parse_text("<epilogue>", epilogue), tick)
-        found: Any = module[f"{_PRIVATE}found"]
+        found: Any = module[f"{PRIVATE}found"]
         self._registry.settle(first, [(name, index) for name, index in found], self.modules.sources[label])
 
     # -- running ---------------------------------------------------------------------------------------
 
-    def enter(self, index: int, context: str, bound: list[Wire] | None, args: list[Wire], kwargs: list[Wire], tick: Tick) -> Answer:
+    def enter(
+        self, index: int, context: str, bound: list[Wire] | None, args: list[Wire], kwargs: list[Wire], tick: Tick
+    ) -> Answer:
         """Evaluates a flow's implementation; interpreter errors come through as ``StarlarkError``.
 
         ``context`` is the text of ``FlowContextParts``; ``bound`` the declared arguments, which then replace the others.
@@ -182,7 +182,9 @@ class Program:
         finally:
             state.current = above
 
-    def _call(self, index: int, context: str, bound: list[Wire] | None, args: list[Wire], kwargs: list[Wire], tick: Tick) -> Answer:
+    def _call(
+        self, index: int, context: str, bound: list[Wire] | None, args: list[Wire], kwargs: list[Wire], tick: Tick
+    ) -> Answer:
         frozen = self._frozen[self._registry.flows[index].label]
         options = self._options(tick)
         if bound is not None:
@@ -247,12 +249,6 @@ class Program:
 
     def _raise_limit(self, message: str, hint: str = "") -> None:
         raise self.refuse(HostError(message, hint=hint, kind="limit"))
-
-
-def prelude_names(text: str) -> list[str]:
-    """The names that the prelude's main file gives to every flow file."""
-    names = [function or value for function, value in _PUBLIC.findall(text)]
-    return list(dict.fromkeys(name for name in names if not name.startswith(_PRIVATE)))
 
 
 def _is_bound(module: starlark.Module, name: str) -> bool:

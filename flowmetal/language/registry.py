@@ -66,10 +66,13 @@ class FlowRegistry:
         """
         current = self._state.current
         if current is None:
-            raise self._refuse("`flow()` works only while a module loads, not inside a running flow", "make the flow at top level")
+            raise self._refuse(
+                "`flow()` works only while a module loads, not inside a running flow", "make the flow at top level"
+            )
         if kind != "function":
             raise self._refuse(
-                f"`flow()` takes a function as its implementation, not a value of type {kind}", "write `def _name(fctx): …`, `name = flow(_name)`"
+                f"`flow()` takes a function as its implementation, not a value of type {kind}",
+                "write `def _name(fctx): …`, `name = flow(_name)`",
             )
         if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_NAME):
             raise self._refuse(f"a flow's `name` is a text of 1 to {_MAX_NAME} characters")

@@ -35,7 +35,25 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BINARY_WORDS: Final = frozenset({"and", "or", "in", "if", "else"})
-KEYWORDS: Final = frozenset({"and", "or", "not", "in", "if", "elif", "else", "for", "def", "return", "lambda", "load", "pass", "break", "continue"})
+KEYWORDS: Final = frozenset(
+    {
+        "and",
+        "or",
+        "not",
+        "in",
+        "if",
+        "elif",
+        "else",
+        "for",
+        "def",
+        "return",
+        "lambda",
+        "load",
+        "pass",
+        "break",
+        "continue",
+    }
+)
 
 
 def decode_source(data: bytes, label: str) -> str:
@@ -51,14 +69,20 @@ def decode_source(data: bytes, label: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LanguageError(
-            f"not UTF-8: byte 0x{data[error.start]:02x} in line {line}", place=f"{label}:{line}", remedy="save the file as UTF-8"
+            f"not UTF-8: byte 0x{data[error.start]:02x} in line {line}",
+            place=f"{label}:{line}",
+            remedy="save the file as UTF-8",
         ) from None
     if text.startswith("\ufeff"):
-        raise LanguageError("the file begins with a byte order mark", place=f"{label}:1", remedy="save it as UTF-8 without BOM")
+        raise LanguageError(
+            "the file begins with a byte order mark", place=f"{label}:1", remedy="save it as UTF-8 without BOM"
+        )
     for at, character in enumerate(text):
         if character in _FORBIDDEN:
             line = text.count("\n", 0, at) + 1
-            raise LanguageError(f"the character U+{ord(character):04X} is not allowed in a flow file", place=f"{label}:{line}")
+            raise LanguageError(
+                f"the character U+{ord(character):04X} is not allowed in a flow file", place=f"{label}:{line}"
+            )
     return text.replace("\r\n", "\n")
 
 

@@ -9,6 +9,7 @@ Worker to engine, all but the first four with run id and incarnation as fields 1
     need      labels of modules whose text is wanted
     loaded    flows, labels in load order
     invalid   diagnostic: the program cannot be loaded
+    checked   diagnostics of a program that was only checked
     record    number, callee, args, line, value           an action that needs no answer
     child     number, callee, args, line, value, name     a child that ended without an action of its own
     act       number, callee, args, line, tasks, name     an action for the engine
@@ -24,7 +25,8 @@ Worker to engine, all but the first four with run id and incarnation as fields 1
 
 Engine to worker:
 
-    program   main label, {label: text}, settings
+    program   main label, {label: text}
+    check     main label, {label: text}                   look only: answered by `checked`
     sources   {label: text}
     start     run id, incarnation, {…}
     history   run id, incarnation, [event bodies], last
@@ -56,6 +58,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "need": (_LIST,),
     "loaded": (_LIST, _LIST),
     "invalid": (_LIST,),
+    "checked": (_LIST,),
     "fault": (_TEXT,),
     "record": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _BYTES),
     "child": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _BYTES, _TEXT),

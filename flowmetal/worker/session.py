@@ -10,6 +10,7 @@ import msgpack
 from flowmetal import __version__
 from flowmetal.errors import LanguageError
 from flowmetal.identity import idempotency_key
+from flowmetal.language.checking import check_program
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
 from flowmetal.language.program import Program
@@ -31,6 +32,8 @@ class Session:
 
     def __init__(self, channel: Channel, limits: Limits) -> None:
         self._channel = channel
+        # A stretch of evaluation ends with an action, whether or not that needs an answer.
+        channel.on_write = lambda: arm_cpu_limit(limits)
         self._limits = limits
         self._pool = StrandPool(_MAX_ACTIVE, lambda error: self.fault(f"a thread could not start: {error}"))
         self._driver = Driver(channel, self._pool)
@@ -68,6 +71,8 @@ class Session:
             self._start(message[1], message[2], message[3])
         elif kind == "program":
             self._load(message[1], message[2])
+        elif kind == "check":
+            self._check(message[1], message[2])
 
     # -- the program -----------------------------------------------------------------------------------
 
@@ -84,6 +89,21 @@ class Session:
             self._program = program
             flows = [flow.to_data() for flow in program.flows]
             self._channel.send(["loaded", flows, program.labels])
+        self._channel.flush()
+
+    def _check(self, main: str, sources: dict[str, str]) -> None:
+        """Says what is wrong with a program; none of its runs follow."""
+        program = Program(main, sources, self._host, self._limits.call_depth)
+        self._driver.program = program
+        budget = [self._limits.fuel_ticks // 1_000]
+        try:
+            self._complete(program)
+            found = check_program(program, lambda: _spend(budget))
+        except LanguageError as error:
+            found = [Diagnostic.of_error(error)]
+        except BaseException as error:
+            self.fault(f"the check came to grief: {type(error).__name__}: {error}")
+        self._channel.send(["checked", [each.to_data() for each in found]])
         self._channel.flush()
 
     def _complete(self, program: Program) -> None:

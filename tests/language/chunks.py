@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowmetal.actions.registry import STANDARD
 from flowmetal.assembly import prelude_directory
 from flowmetal.clock import SystemClock
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.starting import RunRequest
-from flowmetal.actions.registry import STANDARD
 from flowmetal.errors import LanguageError, did_you_mean
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
@@ -157,7 +157,9 @@ async def run_chunk(files: dict[str, str], home: Path, limits: Limits | None = N
         if is_ok(result):
             return Came(result=to_text(result["result"][1], 2_000), out=out)
         failure = failure_of(result)
-        return Came(failure.message, failure.source, failure.kind, f"{failure.message}\n{failure.trace}", failure, out=out)
+        return Came(
+            failure.message, failure.source, failure.kind, f"{failure.message}\n{failure.trace}", failure, out=out
+        )
     finally:
         engine.close()
 
@@ -183,7 +185,9 @@ def judge(chunk: Chunk, came: Came) -> list[str]:
     else:
         line = came.place.split(":")[1] if came.place.count(":") else "0"
         if (came.place.split(":")[0] or wanted.file, line) != (wanted.file, str(wanted.line)):
-            problems.append(f"the error must be at {wanted.file}:{wanted.line}, but is at {came.place or 'no place'}:\n{came.shown}")
+            problems.append(
+                f"the error must be at {wanted.file}:{wanted.line}, but is at {came.place or 'no place'}:\n{came.shown}"
+            )
         if not re.search(wanted.pattern, came.message):
             problems.append(f"the error must match {wanted.pattern!r}, but is: {came.message}")
         if wanted.kind and wanted.kind != came.kind:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from tests.language.chunks import Chunk, judge, read_chunks, run_chunk
 
 TESTDATA = Path(__file__).parents[1] / "testdata"

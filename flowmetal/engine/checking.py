@@ -1,0 +1,57 @@
+"""Checking flow files: a worker looks at them, and nothing of them is run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.programs import SourceProvider
+from flowmetal.errors import LanguageError
+from flowmetal.language.diagnostics import Diagnostic
+from flowmetal.settings import Limits
+
+
+async def check_file(main: str, provider: SourceProvider, limits: Limits) -> list[Diagnostic]:
+    """What is wrong with a main file and the modules it loads.
+
+    Raises:
+        LanguageError: the worker did not live to say it.
+    """
+    checked: asyncio.Future[list[Diagnostic]] = asyncio.get_running_loop().create_future()
+
+    def spoke(worker: WorkerProcess, messages: list[list[Any]]) -> None:
+        for message in messages:
+            if message[0] == "need":
+                worker.send(["sources", *_texts(provider, message[1])])
+                worker.flush()
+            elif message[0] == "checked" and not checked.done():
+                checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in message[1]])
+
+    def ended(_worker: WorkerProcess, reason: str) -> None:
+        if not checked.done():
+            error = LanguageError(f"the file cannot be checked: {reason}", place=main.removeprefix("//"))
+            checked.set_exception(error)
+
+    worker = WorkerProcess(limits, spoke, ended)
+    worker.send(["check", main, {}])
+    worker.flush()
+    try:
+        return await asyncio.wait_for(checked, limits.evaluation_seconds)
+    except TimeoutError:
+        raise LanguageError(
+            f"the file cannot be checked: it computed for more than {limits.evaluation_seconds:g} seconds while it loaded",
+            place=main.removeprefix("//"),
+        ) from None
+    finally:
+        worker.stop()
+
+
+def _texts(provider: SourceProvider, labels: list[Any]) -> tuple[dict[str, str], list[str]]:
+    found: dict[str, str] = {}
+    for label in labels:
+        try:
+            found[label] = provider.text_of(str(label))
+        except LanguageError as error:
+            return found, [error.message, error.place, error.remedy]
+    return found, []

@@ -1,0 +1,178 @@
+"""Calls that cannot work, found in the text: of flows against their declared arguments, of the prelude against its definitions.
+
+The text is read with Python's own grammar, which most flow files share; one that it cannot read is passed over, since
+what is found here is a courtesy: the same calls are refused when they are made.  A name that a function binds for itself is
+not taken for the global one.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.language.flows import FlowInfo
+from flowmetal.language.policy import check_setting_name
+
+_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.DictComp)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a callable takes."""
+
+    positional: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()
+    takes_any_positional: bool = False
+    takes_any_keyword: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A call that cannot work; line and column count from 1."""
+
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+
+def signature_of_flow(info: FlowInfo) -> Signature | None:
+    """What a call of a flow takes; None when it declares nothing."""
+    if not info.declared:
+        return None
+    names = tuple(argument.name for argument in info.arguments)
+    return Signature(names, (), frozenset(argument.name for argument in info.arguments if argument.required))
+
+
+def signatures_of(text: str) -> dict[str, Signature]:
+    """Signatures of a module's public functions, and of the functions in its public structs as ``args.int``."""
+    tree = parse(text)
+    if tree is None:
+        return {}
+    functions = {node.name: _signature(node.args) for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found = {name: signature for name, signature in functions.items() if not name.startswith("_")}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Call):
+            for keyword in node.value.keywords:
+                if isinstance(keyword.value, ast.Name) and keyword.value.id in functions:
+                    found[f"{node.targets[0].id}.{keyword.arg}"] = functions[keyword.value.id]
+    return {name: signature for name, signature in found.items() if not name.startswith("_")}
+
+
+def _signature(arguments: ast.arguments) -> Signature:
+    positional = tuple(each.arg for each in (*arguments.posonlyargs, *arguments.args))
+    keywords = tuple(each.arg for each in arguments.kwonlyargs)
+    plain = positional[: len(positional) - len(arguments.defaults)]
+    needed = [name for name, default in zip(keywords, arguments.kw_defaults, strict=True) if default is None]
+    return Signature(
+        positional, keywords, frozenset((*plain, *needed)), arguments.vararg is not None, arguments.kwarg is not None
+    )
+
+
+def parse(text: str) -> ast.Module | None:
+    """The text as Python reads it; None when it does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def check_calls(text: str, known: Mapping[str, Signature]) -> Iterator[Finding]:
+    """Calls of ``known`` names in a flow file that cannot work."""
+    tree = parse(text)
+    if tree is None:
+        return
+    taken = _bound_in(tree.body)
+    pending: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]
+    while pending:
+        node, own = pending.pop()
+        if isinstance(node, _SCOPES):
+            own |= _names_of_scope(node)
+        if isinstance(node, ast.Call):
+            name = _dotted(node.func)
+            head = name.partition(".")[0]
+            if name in known and head not in own and taken.get(head, 0) < 2:
+                yield from _judge(name, known[name], node)
+        pending += [(child, own) for child in ast.iter_child_nodes(node)]
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return ""
+
+
+def _names_of_scope(node: ast.AST) -> frozenset[str]:
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        every = node.args
+        names = [each.arg for each in (*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg) if each]
+        body = node.body if isinstance(node, ast.FunctionDef) else []
+        return frozenset((*names, *_bound_in(body)))
+    return frozenset(each.id for part in getattr(node, "generators", []) for each in ast.walk(part.target) if isinstance(each, ast.Name))
+
+
+def _bound_in(body: list[ast.stmt]) -> dict[str, int]:
+    """How often statements bind each name, not looking into functions within them."""
+    counts: dict[str, int] = {}
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef):
+            counts[node.name] = counts.get(node.name, 0) + 1
+            continue
+        if isinstance(node, _SCOPES):
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            counts[node.id] = counts.get(node.id, 0) + 1
+        pending += ast.iter_child_nodes(node)
+    return counts
+
+
+@dataclass(slots=True)
+class _Call:
+    """What a call passes, as far as its text tells."""
+
+    node: ast.Call
+    by_position: int = 0
+    names: dict[str, ast.keyword] = field(default_factory=dict)
+    is_open: bool = False
+
+    @staticmethod
+    def of(node: ast.Call) -> _Call:
+        starred = any(isinstance(each, ast.Starred) for each in node.args)
+        names = {each.arg: each for each in node.keywords if each.arg is not None}
+        return _Call(node, len(node.args), names, starred or len(names) < len(node.keywords))
+
+
+def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
+    call = _Call.of(node)
+    allowed = (*takes.positional, *takes.keywords)
+    for word, keyword in call.names.items():
+        at = (keyword.lineno, keyword.col_offset + 1)
+        if name in ("flow", "options") and word not in allowed:
+            try:
+                check_setting_name(word, "made" if name == "flow" else "flow")
+            except UsageError as error:
+                yield Finding(*at, error.message, error.remedy)
+        elif word not in allowed and not takes.takes_any_keyword:
+            takes_what = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
+            yield Finding(*at, f"{name} has no argument `{word}`{did_you_mean(word, allowed)}", takes_what)
+        elif word in takes.positional[: call.by_position]:
+            yield Finding(*at, f"{name} got the argument `{word}` twice")
+    if call.is_open:
+        return
+    place = (node.lineno, node.col_offset + 1)
+    if call.by_position > len(takes.positional) and not takes.takes_any_positional:
+        count = len(takes.positional)
+        yield Finding(*place, f"{name} takes {count} argument{'' if count == 1 else 's'}, got {call.by_position} by position")
+    given = {*takes.positional[: call.by_position], *call.names}
+    for missing in [each for each in allowed if each in takes.required and each not in given]:
+        yield Finding(*place, f"{name} needs the argument `{missing}`")

@@ -1,0 +1,141 @@
+"""What can be said of flow files without running a flow: types, lint, calls, and whether they load.
+
+Runs where the interpreter may: in a worker.  Modules are evaluated as libraries, as for any load, so that flows and their
+declared arguments are known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import starlark
+
+from flowmetal.errors import LanguageError
+from flowmetal.language.calls import Signature, check_calls, signature_of_flow, signatures_of
+from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
+from flowmetal.language.dialect import make_globals, make_prelude_globals
+from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load, short_name
+from flowmetal.language.modules import Modules, prelude_names
+from flowmetal.language.program import Program, Tick
+
+_LINT: Final = {
+    "unreachable": "this is never reached",
+    "duplicate-key": "",
+    "duplicate-top-level-assign": "",
+    "using-unassigned": "",
+    "no-effect": "this line does nothing: is a call or an assignment missing?",
+}
+"""Lint that is always worth a look, with words of our own where the linter's are poor."""
+
+_TOP_LEVEL: Final = re.compile(r"^(?:def (\w+)|(\w+)\s*(?::[^=\n]*)?=(?!=)|for (\w+))", re.MULTILINE)
+_SPAN: Final = re.compile(r"//([^ ,]+):(\d+)(?::\d+(?:-\d+)?)?(?:-\d+:\d+)?")
+_FRONT_LINES: Final = 2
+
+
+def check_program(program: Program, tick: Tick) -> list[Diagnostic]:
+    """Everything found in a program whose texts are at hand, by file and line; of one line, the first word only."""
+    found: list[Diagnostic] = []
+    try:
+        program.load(tick)
+    except LanguageError as error:
+        found.append(Diagnostic.of_error(error))
+    try:
+        labels = program.modules.in_order(program.main)
+        found += _Checker(program).check([label for label in labels if not is_prelude(label)])
+    except LanguageError as error:
+        found.append(Diagnostic.of_error(error))
+    by_line: dict[tuple[str, ...], Diagnostic] = {}
+    for each in found:
+        by_line.setdefault(tuple(each.place.split(":")[:2]), each)
+    return sorted(by_line.values(), key=lambda each: _order(each.place))
+
+
+def _order(place: str) -> tuple[str, int, int]:
+    file, line, column = (*place.split(":"), "0", "0")[:3]
+    return file, int(line), int(column)
+
+
+class _Checker:
+    """Checks modules one after the other, each with what those before it are known to hold."""
+
+    def __init__(self, program: Program) -> None:
+        self._modules: Modules = program.modules
+        self._globals = make_globals()
+        self._interfaces: dict[str, starlark.Interface] = {}
+        prelude = self._modules.sources[PRELUDE_MAIN]
+        self._prelude_names = prelude_names(prelude)
+        self._prelude = signatures_of(prelude)
+        self._flows: dict[str, dict[str, Signature]] = {}
+        for info in program.flows:
+            signature = signature_of_flow(info)
+            if signature is not None and info.global_name:
+                self._flows.setdefault(info.label, {})[info.global_name] = signature
+        for label in self._modules.in_order(PRELUDE_MAIN):
+            loads = {load.module_id: self._interfaces[resolve_load(label, load.module_id)] for load in self._modules.tree(label).loads()}
+            self._interfaces[label] = self._modules.tree(label).typecheck(make_prelude_globals(), loads)[1]
+
+    def check(self, labels: list[str]) -> Iterator[Diagnostic]:
+        for label in labels:
+            yield from self._calls(label)
+            yield from self._types(label)
+            yield from self._lint(label)
+
+    def _calls(self, label: str) -> Iterator[Diagnostic]:
+        known = dict(self._prelude)
+        for load in self._modules.tree(label).loads():
+            source = resolve_load(label, load.module_id)
+            flows = self._prelude if source == PRELUDE_MAIN else self._flows.get(source, {})
+            for own, theirs in load.symbols.items():
+                known.pop(own, None)
+                if theirs in flows:
+                    known[own] = flows[theirs]
+        text = self._modules.sources[label]
+        for name in {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}:
+            known = {each: signature for each, signature in known.items() if each.partition(".")[0] != name}
+        known.update(self._flows.get(label, {}))
+        for finding in check_calls(text, known):
+            place = f"{short_name(label)}:{finding.line}:{finding.column}"
+            yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
+
+    def _types(self, label: str) -> Iterator[Diagnostic]:
+        text = self._modules.sources[label]
+        taken = {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}
+        loads = {}
+        for load in self._modules.tree(label).loads():
+            taken.update(load.symbols)
+            loads[load.module_id] = self._interfaces[resolve_load(label, load.module_id)]
+        quoted = ", ".join(f'"{name}"' for name in self._prelude_names if name not in taken)
+        front = f'load("{PRELUDE_MAIN}", {quoted})\n__name__ = ""\n'
+        tree = self._modules.parse_text(label, front + text)
+        errors, self._interfaces[label], _ = tree.typecheck(self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]})
+        for error in errors:
+            line = error.span.span.begin.line + 1 - _FRONT_LINES if error.span else 0
+            column = error.span.span.begin.column + 1 if error.span else 0
+            said = diagnose(_with_line(str(error), text, line), {})
+            yield Diagnostic(said.message, f"{short_name(label)}:{line}:{column}", draw(text, line), said.hint)
+
+    def _lint(self, label: str) -> Iterator[Diagnostic]:
+        text = self._modules.sources[label]
+        for lint in self._modules.tree(label).lint():
+            if lint.short_name in _LINT:
+                begin = lint.resolved_location.span.begin
+                message = _LINT[lint.short_name] or _SPAN.sub(r"\1:\2", lint.problem)
+                place = f"{short_name(label)}:{begin.line + 1}:{begin.column + 1}"
+                yield Diagnostic(message[:1].lower() + message[1:], place, draw(text, begin.line + 1))
+
+
+def _with_line(text: str, source: str, line: int) -> str:
+    """An interpreter's error with the excerpt that belongs to it, of which advice may depend."""
+    return f"{text.partition(' --> ')[0]} --> //x:{line}:1\n{draw(source, line)}\n".replace("Internal error: unresolved ident", _unresolved(text))
+
+
+def _unresolved(text: str) -> str:
+    """The typechecker forgets to say which name it does not know; its excerpt marks it."""
+    lines = text.split("\n")
+    marked = next((at for at, line in enumerate(lines) if re.fullmatch(r"\s*\|\s*\^+", line)), 0)
+    if not marked:
+        return "a name is not known"
+    start, end = lines[marked].index("^"), lines[marked].rindex("^") + 1
+    return f"Variable `{lines[marked - 1][start:end]}` not found"
