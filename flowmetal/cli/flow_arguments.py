@@ -64,18 +64,17 @@ def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str
             place=flow.place,
             remedy=f'declare them: {flow.name} = flow(…, args = {{"{_name_in(tokens)}": args.string()}})',
         )
-    given = read_file(file) if file else {}
-    given.update(_read_tokens(flow, target, list(tokens)))
-    order = [argument.name for argument in flow.arguments]
-    pairs: list[Wire] = []
-    for name in sorted(given, key=lambda name: order.index(name) if name in order else len(order)):
-        pairs += (name, given[name])
     try:
+        given = read_file(file) if file else {}
+        given.update(_read_tokens(flow, target, list(tokens)))
+        order = [argument.name for argument in flow.arguments]
+        pairs: list[Wire] = []
+        for name in sorted(given, key=lambda name: order.index(name) if name in order else len(order)):
+            pairs += (name, given[name])
         bind(target, flow.arguments, [], pairs)
     except UsageError as error:
-        raise UsageError(
-            error.message, remedy=error.remedy or f"`flowmetal run {target} --help` lists its arguments"
-        ) from None
+        lists = f"`flowmetal run {target} --help` lists its arguments"
+        raise UsageError(error.message, place=error.place, remedy=error.remedy or lists) from None
     return pairs
 
 
@@ -133,7 +132,6 @@ def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argu
     """Each option with its text."""
     options = {option_of(argument): argument for argument in flow.arguments}
     negations = {f"--no-{option[2:]}": each for option, each in options.items() if each.type == "bool"}
-    remedy = f"`flowmetal run {target} --help` lists its arguments"
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -141,7 +139,8 @@ def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argu
         name, equals, text = token.partition("=")
         if not name.startswith("--"):
             raise UsageError(
-                f"`{token}` belongs to no option", remedy=f"arguments of a flow are given by name; {remedy}"
+                f"`{token}` belongs to no option",
+                remedy=f"arguments are given by name; `flowmetal run {target} --help` lists them",
             )
         name = name.replace("_", "-")
         if name in negations and name not in options and not equals:
@@ -149,15 +148,13 @@ def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argu
             continue
         argument = options.get(name)
         if argument is None:
-            raise UsageError(
-                f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}", remedy=remedy
-            )
+            raise UsageError(f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}")
         if argument.type == "bool" and not equals:
             yield argument, "true"
             continue
         if not equals:
             if at == len(tokens):
-                raise UsageError(f"{name} needs a value", remedy=remedy)
+                raise UsageError(f"{name} needs a value")
             text = tokens[at]
             at += 1
         yield argument, text

@@ -30,6 +30,11 @@ COMMANDS: Final = {
 _MODULES: Final = {"import": "import_"}
 
 
+def module_of(command: str) -> str:
+    """The module of this package that holds a command."""
+    return _MODULES.get(command, command)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are the modules of this package."""
 
@@ -41,7 +46,7 @@ class LazyGroup(click.Group):
         """The command of that name; its module is imported now."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"flowmetal.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        module = import_module(f"flowmetal.cli.{module_of(cmd_name)}")
         command: click.Command = module.command
         return command
 

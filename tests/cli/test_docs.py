@@ -1,0 +1,80 @@
+"""docs/cli.md has every command and every option, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from flowmetal.cli import lazy
+from flowmetal.cli.main import cli
+
+CHECKOUT = Path(__file__).absolute().parents[2]
+PAGE = (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8")
+# A command that is listed and not there yet needs no section yet.
+COMMANDS = [name for name in lazy.COMMANDS if (CHECKOUT / "flowmetal" / "cli" / f"{lazy.module_of(name)}.py").exists()]
+SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {
+        name
+        for param in command.params
+        if isinstance(param, click.Option)
+        for name in (*param.opts, *param.secondary_opts)
+    }
+
+
+def described(text: str) -> set[str]:
+    """The options in the first column of the tables of a text."""
+    cells = re.findall(r"^\| (`-.*?) \|", text, re.MULTILINE)
+    return {option for cell in cells for option in _OPTION.findall(cell)}
+
+
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def test_every_command_has_a_section() -> None:
+    assert list(SECTIONS) == COMMANDS
+
+
+def test_the_options_of_flowmetal_itself() -> None:
+    head = PAGE.partition("\n## ")[0]
+    assert described(head) == options_of(cli) | {"-h", "--help"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options(name: str) -> None:
+    assert described(SECTIONS[name]) == options_of(command(name))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage(name: str) -> None:
+    assert f"`flowmetal {name} " in SECTIONS[name]
+    assert command(name).help, f"{name} has no help"
+
+
+def test_event_kinds_and_their_fields() -> None:
+    from flowmetal.journal.event_schema import SCHEMAS
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", SECTIONS["log"], re.MULTILINE))
+    assert set(rows) == set(SCHEMAS)
+    for kind, schema in SCHEMAS.items():
+        for field in schema.types:
+            if kind in ("child", "finished") and field in ("value",):
+                continue  # "its end as in `result`"
+            assert f"`{field}`" in rows[kind], f"{kind}: {field}"
+
+
+def test_exit_codes() -> None:
+    from flowmetal import errors
+
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    listed = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", PAGE, re.MULTILINE) for code in cell.split(",")}
+    assert codes <= listed

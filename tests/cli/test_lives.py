@@ -1,0 +1,222 @@
+"""A run over several processes: the same id again, Ctrl-C, kill -9, cancel, two at once, moving."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.cli.conftest import Cli, until
+
+STEPS = """
+def _step_impl(fctx):
+    fctx.actions.sleep("60ms")
+    unwrap(fctx.actions.append("out.txt", fctx.args.text + "\\n"))
+
+step = flow(_step_impl, args = {"text": args.string()})
+
+def _steps_impl(fctx):
+    for n in range(fctx.args.count):
+        unwrap(step("step %d" % n))
+    return {"steps": fctx.args.count}
+
+steps = flow(_steps_impl, args = {"count": args.int(default = 8)})
+if __name__ == "__flow__":
+    steps()
+"""
+EIGHT = "".join(f"step {n}\n" for n in range(8))
+RUN = ("run", "steps.flow", "--id", "r1", "--allow", "write=.")
+
+
+@pytest.fixture
+def steps(cli: Cli) -> Cli:
+    cli.file("steps.flow", STEPS)
+    return cli
+
+
+def test_the_same_id_again_is_the_same_run(steps: Cli) -> None:
+    first = steps(*RUN)
+    assert (first.code, first.out) == (0, '{\n  "steps": 8\n}\n')
+    again = steps(*RUN)
+    assert (again.code, again.out) == (0, first.out)
+    assert "r1 has run before" in again.err
+    assert steps.text("out.txt") == EIGHT
+
+
+def test_the_same_id_with_another_meaning(steps: Cli) -> None:
+    assert steps(*RUN).code == 0
+    steps.file("other.flow", STEPS)
+    for args, difference in (
+        (["run", "steps.flow:steps", "--id", "r1", "--allow", "write=."], "the flow"),
+        (["run", "other.flow", "--id", "r1", "--allow", "write=."], "the flow"),
+        (["run", "steps.flow", "--id", "r1"], "the grants"),
+    ):
+        done = steps(*args)
+        assert (done.code, done.out) == (2, "")
+        assert f"the run `r1` exists and differs in {difference}" in done.err
+    steps("run", "steps.flow:steps", "--count", "1", "--id", "r2", "--allow", "write=.")
+    assert "the arguments" in steps("run", "steps.flow:steps", "--count", "2", "--id", "r2", "--allow", "write=.").err
+
+
+def test_ctrl_c_then_resume(steps: Cli) -> None:
+    process = steps.start(*RUN)
+    until(lambda: steps.text("out.txt"))
+    process.send_signal(signal.SIGINT)
+    done = steps.end(process)
+    assert (done.code, done.out) == (130, "")
+    assert done.err == "interrupted; nothing is lost, go on with: flowmetal resume r1\n"
+    listed = steps("ps").out
+    assert "interrupted: flowmetal resume r1" in listed
+    resumed = steps("resume", "r1")
+    assert (resumed.code, resumed.out) == (0, '{\n  "steps": 8\n}\n')
+    assert steps.text("out.txt") == EIGHT
+    again = steps("resume", "r1", "--json")
+    assert again.json["result"] == {"steps": 8}
+
+
+def test_sigterm_names_the_home_that_was_given(steps: Cli) -> None:
+    process = steps.start(*RUN, "--home", "elsewhere")
+    until(lambda: steps.text("out.txt"))
+    process.terminate()
+    done = steps.end(process)
+    assert done.code == 143
+    assert "flowmetal resume r1 --home elsewhere" in done.err
+
+
+def test_kill_9_then_run_again_with_a_changed_file(steps: Cli) -> None:
+    process = steps.start(*RUN)
+    until(lambda: steps.text("out.txt").count("\n") >= 2)
+    process.kill()
+    steps.end(process)
+    row = steps("ps", "--json").lines[0]
+    assert (row["status"], row["interrupted"]) == ("running", True)
+    steps.file("steps.flow", STEPS.replace('"step %d"', '"changed %d"'))
+    done = steps(*RUN)
+    assert (done.code, done.out) == (0, '{\n  "steps": 8\n}\n')
+    assert "resuming r1, which was interrupted; the file has changed since" in done.err
+    lines = steps.text("out.txt").splitlines()
+    assert list(dict.fromkeys(lines)) == EIGHT.splitlines()
+    assert len(lines) <= 9  # the append that was under way may have run, and is not asked for twice without saying so
+
+
+def test_two_processes_with_one_id(steps: Cli) -> None:
+    first = steps.start(*RUN)
+    until(lambda: steps.text("out.txt"))
+    busy = steps("resume", "r1")
+    assert busy.code == 3
+    assert "flowmetal log r1 --follow" in busy.err
+    second = steps.start(*RUN, "--json")
+    done, followed = steps.end(first), steps.end(second)
+    assert done.code == followed.code == 0
+    assert followed.json["result"] == {"steps": 8}
+    assert "driven by another process" in followed.err
+    assert steps.text("out.txt") == EIGHT
+
+
+def test_who_follows_goes_on_when_the_first_dies(steps: Cli) -> None:
+    first = steps.start(*RUN)
+    until(lambda: steps.text("out.txt"))
+    second = steps.start(*RUN)
+    assert second.stderr is not None
+    assert "driven by another process" in second.stderr.readline()
+    first.kill()
+    steps.end(first)
+    followed = steps.end(second)
+    assert (followed.code, followed.out) == (0, '{\n  "steps": 8\n}\n')
+    assert "going on with it here" in followed.err
+
+
+def interrupt(steps: Cli, run_id: str) -> None:
+    """Leaves a run behind that nobody drives."""
+    before = steps.text("out.txt")
+    process = steps.start("run", "steps.flow", "--id", run_id, "--allow", "write=.")
+    until(lambda: steps.text("out.txt") != before)
+    process.kill()
+    steps.end(process)
+
+
+def test_resume_all(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    interrupt(steps, "r2")
+    done = steps("resume", "--all", "--json")
+    assert done.code == 0
+    assert {row["run"]: row["status"] for row in done.lines} == {"r1": "ok", "r2": "ok"}
+    assert "no interrupted runs" in steps("resume", "--all").err
+
+
+def test_resume_watches_until_ctrl_c(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    watcher = steps.start("resume", "--all", "--watch", "--json")
+    until(lambda: steps("ps", "--json", "--status", "ok").out)
+    interrupt(steps, "r2")
+    until(lambda: len(steps("ps", "--json", "--status", "ok").lines) == 2)
+    watcher.send_signal(signal.SIGINT)
+    done = steps.end(watcher)
+    assert done.code == 0
+    assert [row["run"] for row in done.lines] == ["r1", "r2"]
+
+
+def test_a_part_of_a_run_is_not_resumed_alone(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    done = steps("resume", "r1.1")
+    assert done.code == 2
+    assert "flowmetal resume r1\n" in done.err
+
+
+def test_cancel_a_run_that_is_driven(steps: Cli) -> None:
+    process = steps.start(*RUN, "--json")
+    until(lambda: steps.text("out.txt"))
+    asked = steps("cancel", "r1", "--reason", "enough")
+    assert (asked.code, asked.err) == (0, "r1 is cancelled\n")
+    done = steps.end(process)
+    assert done.code == 1
+    assert done.json["status"] == "cancelled"
+    assert "enough" in done.json["failure"]["message"]
+
+
+def test_cancel_a_run_that_nobody_drives(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    before = steps.text("out.txt")
+    assert steps("cancel", "r1").err == "r1 is cancelled; nobody was driving it\n"
+    assert steps.text("out.txt") == before
+    assert steps("cancel", "r1").err == "r1 has ended already: cancelled\n"
+    assert steps("resume", "r1").code == 1
+
+
+def test_resume_with_more_grants(cli: Cli) -> None:
+    cli.file("in/a.txt", "12345")
+    cli.file(
+        "a.flow",
+        'def _f_impl(fctx):\n    fctx.actions.sleep("300ms")\n    return fctx.actions.read("in/a.txt")\n'
+        'f = flow(_f_impl)\nif __name__ == "__flow__":\n    f()\n',
+    )
+    process = cli.start("run", "a.flow", "--id", "r1")
+    until(lambda: cli.home.exists() and "sleep" in cli("log", "r1").out)
+    process.kill()
+    cli.end(process)
+    done = cli("resume", "r1", "--allow", "read=in")
+    assert (done.code, done.out) == (0, "12345\n")
+    assert cli("show", "r1", "--json").json["grants"]["allow"] == [f"read={cli.folder}/in"]
+
+
+def test_a_run_moves_to_another_home(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    moved = steps("export", "r1", "--move", "-o", "r1.flowrun")
+    assert moved.code == 0
+    refused = steps("resume", "r1")
+    assert refused.code == 2
+    assert "moved to r1.flowrun" in refused.err
+    taken = steps("import", "r1.flowrun", "--home", "other")
+    assert (taken.code, taken.out) == (0, "r1\n")
+    assert "flowmetal resume r1" in taken.err
+    done = steps("resume", "r1", "--home", "other")
+    assert (done.code, done.out) == (0, '{\n  "steps": 8\n}\n')
+    assert set(steps.text("out.txt").splitlines()) == set(EIGHT.splitlines())
+
+
+def test_an_export_that_cannot_be_written_moves_nothing(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    done = steps("export", "r1", "--move", "-o", "no/such/folder/r1.flowrun")
+    assert done.code == 3
+    assert "cannot be written" in done.err
+    assert steps("resume", "r1").code == 0
