@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from flowmetal.worker.protocol import FrameReader, encode_frames
@@ -13,10 +14,14 @@ _RECEIVE_BYTES = 256 * 1024
 
 
 class Channel:
-    """Messages are kept until someone waits for an answer, or ``_FLUSH_AT`` have come together."""
+    """Messages are kept until someone waits for an answer, or ``_FLUSH_AT`` have come together.
+
+    ``on_write`` is called before messages are written: a sign that flows move on.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.on_write: Callable[[], None] = lambda: None
         self._reader = FrameReader()
         self._pending: list[Any] = []
         self._lock = threading.Lock()
@@ -39,6 +44,7 @@ class Channel:
             messages = self._pending[:]
             del self._pending[: len(messages)]
             if messages:
+                self.on_write()
                 self._connection.sendall(encode_frames(messages))
 
     def receive(self) -> list[list[Any]]:
