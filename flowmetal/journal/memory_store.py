@@ -92,6 +92,13 @@ class MemoryStore:
         self._transactions = 0
         self._writing = threading.Lock()
 
+    def copy(self) -> MemoryStore:
+        """A store of its own that begins with what is committed here."""
+        other = MemoryStore()
+        other._tables = self._tables
+        other._transactions = self._transactions
+        return other
+
     @contextmanager
     def view(self) -> Iterator[_MemoryUpdate]:
         """A snapshot to read from."""
