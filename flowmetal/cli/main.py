@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+import flowmetal
 from flowmetal.cli.lazy import LazyGroup
 from flowmetal.cli.text import printable
 from flowmetal.errors import (
@@ -28,7 +29,7 @@ _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="flowmetal", message="%(prog)s %(version)s")
+@click.version_option(flowmetal.__version__, message="%(prog)s %(version)s")
 @click.option(
     "--debug",
     is_flag=True,
@@ -68,11 +69,10 @@ def run(argv: list[str], *, debug: bool = False) -> int:
         return code if isinstance(code, int) else EXIT_OK
     except FlowmetalError as error:
         return _show(error, debug)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return EXIT_USAGE
     except click.ClickException as error:
-        _echo(_usage_text(error))
+        # Help that nobody asked for comes as an error whose message it is.
+        is_help = type(error).__name__ == "NoArgsIsHelpError"
+        _echo(error.format_message() if is_help else _usage_text(error))
         return EXIT_USAGE
     except BrokenPipeError:
         with contextlib.suppress(OSError):
@@ -81,9 +81,9 @@ def run(argv: list[str], *, debug: bool = False) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:
-        if debug:
-            raise
-        return _show(InternalError(f"{type(error).__name__}: {error}"), debug)
+        fault = InternalError(f"{type(error).__name__}: {error}")
+        fault.__cause__ = error
+        return _show(fault, debug)
 
 
 def _take_debug(argv: list[str]) -> tuple[bool, list[str]]:
