@@ -98,6 +98,8 @@ def pages(
     while True:
         with store.view() as view:
             page = one_page(view, table, start, stop, limit, max_bytes)
+        # A view that is named by a generator that waits would keep its place in the table of readers.
+        del view
         if not page:
             return
         start = page[-1][0] + b"\0"  # the least key after the last one
