@@ -108,6 +108,29 @@ def test_log_follows_a_run_that_goes_on(cli: Cli) -> None:
     assert "ok after" in cli.end(follower).out.splitlines()[-1]
 
 
+WIDE = """
+def _leaf_impl(fctx):
+    fctx.actions.sleep(0)
+
+leaf = flow(_leaf_impl)
+
+def _wide_impl(fctx):
+    fctx.actions.wait([fctx.actions.run(leaf) for _ in range(1100)])
+
+wide = flow(_wide_impl)
+if __name__ == "__flow__":
+    wide()
+"""
+
+
+def test_log_of_more_runs_than_a_journal_has_readers(cli: Cli) -> None:
+    assert cli("run", cli.file("wide.flow", WIDE), "--id", "w1").code == 0
+    events = cli("log", "w1", "--json").lines
+    assert len({event["run"] for event in events}) == 1_102
+    assert [event["sequence"] for event in events] == sorted(event["sequence"] for event in events)
+    assert cli("log", "w1").out.count("leaf()") == 1_100
+
+
 def test_log_in_a_pipe_that_closes(ran: Cli) -> None:
     command = f"{sys.executable} -m flowmetal log t1 --json | head -1"
     done = subprocess.run(
