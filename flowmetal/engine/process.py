@@ -19,7 +19,7 @@ from flowmetal.errors import InternalError
 from flowmetal.settings import Limits
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
-_RECEIVE_BYTES: Final = 1024 * 1024
+_RECEIVE_BYTES: Final = 128 * 1024
 _SOCKET_BUFFER: Final = 1024 * 1024
 _STOP_SECONDS: Final = 2.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os.path
 import sys
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 FOLD_NAMES: Final = sys.platform == "darwin"
@@ -28,6 +29,7 @@ def is_canonical(path: str) -> bool:
     return path.startswith("/") and "\0" not in path and absolute(path, "/") == path
 
 
+@lru_cache(maxsize=1024)
 def parts(path: str, *, fold: bool = FOLD_NAMES) -> tuple[str, ...]:
     """The names of a canonical path, as they are compared."""
     if fold:

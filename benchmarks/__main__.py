@@ -1,0 +1,50 @@
+"""``./dev bench [CASE…] [--quick] [--json FILE]``: measures, and prints each figure beside what it is to reach and the machine's limit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.cases import CASES, LONG, Row
+
+
+def main() -> int:
+    """Runs the cases that are asked for; exits 1 if a figure is not reached."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("case", nargs="*", help=f"one of: {', '.join(CASES)}")
+    parser.add_argument("--quick", action="store_true", help="leave out the cases that take a minute")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE too")
+    chosen = parser.parse_args()
+    names = chosen.case or [name for name in CASES if not (chosen.quick and name in LONG)]
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        parser.error(f"there is no case {unknown[0]!r}: choose from {', '.join(CASES)}")
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    rows: list[Row] = []
+    for name in names:
+        for row in CASES[name]():
+            print(_line(row), flush=True)
+            rows.append(row)
+    if chosen.json:
+        data = [{**asdict(row), "is_reached": row.is_reached} for row in rows]
+        Path(chosen.json).write_text(json.dumps(data, indent=2) + "\n")
+    return 0 if all(row.is_reached for row in rows) else 1
+
+
+def _line(row: Row) -> str:
+    bound = "≤" if row.at_most else "≥"
+    limit = f"   limit {_number(row.limit)} {row.unit} ({row.limit_is})" if row.limit is not None else ""
+    mark = "ok  " if row.is_reached else "MISS"
+    return f"{mark} {row.case:<11} {row.what:<34} {_number(row.figure):>10} {row.unit:<4} {bound} {_number(row.reach):>7}{limit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+sys.exit(main())

@@ -1,0 +1,46 @@
+"""The limits of this machine, probed in the minute in which the cases run: a figure without its limit says little."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from flowmetal.journal.lmdb_store import LmdbStore
+
+_PROBE_SECONDS = 0.5
+
+
+def commits_per_second(place: Path) -> float:
+    """Durable LMDB transactions of one put each."""
+    return _rate(place / "probe-one", 1)
+
+
+def batched_puts_per_second(place: Path) -> float:
+    """Durable LMDB puts in transactions of a hundred."""
+    return _rate(place / "probe-batch", 100)
+
+
+def _rate(path: Path, batch: int) -> float:
+    store = LmdbStore(path)
+    value = b"x" * 100
+    puts = 0
+    begin = time.perf_counter()
+    try:
+        while (elapsed := time.perf_counter() - begin) < _PROBE_SECONDS:
+            items: Iterable[tuple[bytes, bytes]] = [(b"probe\0" + number.to_bytes(8, "big"), value) for number in range(puts, puts + batch)]
+            with store.update() as update:
+                update.put_many("events", list(items))
+            puts += batch
+        return puts / elapsed
+    finally:
+        store.close()
+
+
+def interpreter_start_seconds() -> float:
+    """A Python process that does nothing: the floor of any command."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - begin
