@@ -16,6 +16,10 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.policy import check_setting_name
 
+CONTEXT = "fctx"
+"""What everyone calls the flow context."""
+_ACTIONS = "_actions."
+"""The prelude's struct of actions."""
 _SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.DictComp)
 
 
@@ -28,6 +32,9 @@ class Signature:
     required: frozenset[str] = frozenset()
     takes_any_positional: bool = False
     takes_any_keyword: bool = False
+
+
+_ANYTHING = Signature((), takes_any_positional=True, takes_any_keyword=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,13 @@ def signatures_of(text: str) -> dict[str, Signature]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Call):
             for keyword in node.value.keywords:
+                name = f"{node.targets[0].id}.{keyword.arg}"
                 if isinstance(keyword.value, ast.Name) and keyword.value.id in functions:
-                    found[f"{node.targets[0].id}.{keyword.arg}"] = functions[keyword.value.id]
-    return {name: signature for name, signature in found.items() if not name.startswith("_")}
+                    found[name] = functions[keyword.value.id]
+                elif name.startswith(_ACTIONS):
+                    found[name] = _ANYTHING
+    renamed = {name.replace(_ACTIONS, f"{CONTEXT}.actions."): signature for name, signature in found.items()}
+    return {name: signature for name, signature in renamed.items() if not name.startswith("_")}
 
 
 def _signature(arguments: ast.arguments) -> Signature:
@@ -97,17 +108,31 @@ def check_calls(text: str, known: Mapping[str, Signature]) -> Iterator[Finding]:
         if isinstance(node, ast.Call):
             name = _dotted(node.func)
             head = name.partition(".")[0]
-            if name in known and head not in own and taken.get(head, 0) < 2:
+            if name.startswith(f"{CONTEXT}.actions.") and name not in known:
+                yield _no_action(node.func, known)
+            elif name in known and (head == CONTEXT or head not in own and taken.get(head, 0) < 2):
                 yield from _judge(name, known[name], node)
         pending += [(child, own) for child in ast.iter_child_nodes(node)]
 
 
+def _no_action(node: ast.expr, known: Mapping[str, Signature]) -> Finding:
+    assert isinstance(node, ast.Attribute)
+    names = [name.rpartition(".")[2] for name in known if name.startswith(f"{CONTEXT}.actions.")]
+    return Finding(
+        node.lineno,
+        node.col_offset + 1,
+        f"there is no action `{node.attr}`{did_you_mean(node.attr, names)}",
+        f"there are: {', '.join(names)}",
+    )
+
+
 def _dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        return f"{node.value.id}.{node.attr}"
-    return ""
+    """``a.b.c`` of names and attributes; empty for what is none."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def _names_of_scope(node: ast.AST) -> frozenset[str]:

@@ -37,17 +37,18 @@ _FRONT_LINES: Final = 2
 def check_program(program: Program, tick: Tick) -> list[Diagnostic]:
     """Everything found in a program whose texts are at hand, by file and line; of one line, the first word only."""
     found: list[Diagnostic] = []
+    fault: list[Diagnostic] = []
     try:
         program.load(tick)
     except LanguageError as error:
-        found.append(Diagnostic.of_error(error))
+        fault.append(Diagnostic.of_error(error))
     try:
         labels = program.modules.in_order(program.main)
         found += _Checker(program).check([label for label in labels if not is_prelude(label)])
     except LanguageError as error:
-        found.append(Diagnostic.of_error(error))
+        fault.append(Diagnostic.of_error(error))
     by_line: dict[tuple[str, ...], Diagnostic] = {}
-    for each in found:
+    for each in [*found, *fault]:
         by_line.setdefault(tuple(each.place.split(":")[:2]), each)
     return sorted(by_line.values(), key=lambda each: _order(each.place))
 
@@ -119,7 +120,7 @@ class _Checker:
     def _lint(self, label: str) -> Iterator[Diagnostic]:
         text = self._modules.sources[label]
         for lint in self._modules.tree(label).lint():
-            if lint.short_name in _LINT:
+            if lint.short_name in _LINT and lint.original.strip() != "...":
                 begin = lint.resolved_location.span.begin
                 message = _LINT[lint.short_name] or _SPAN.sub(r"\1:\2", lint.problem)
                 place = f"{short_name(label)}:{begin.line + 1}:{begin.column + 1}"

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Final
 
 from flowmetal.errors import LanguageError
+from flowmetal.language.drawing import draw
 from flowmetal.language.hints import hint_for, without_guess
 from flowmetal.language.labels import is_prelude, short_name
 
@@ -34,22 +35,26 @@ _MAX_MESSAGE: Final = 2_000
 _MAX_EXCERPT: Final = 2_000
 
 _REWRITTEN: Final = [
+    (re.compile(r"pkg\.flowmetal\.io/v1/prelude//prelude\.flow\._(string|int|float|bool|list|dict|choice|duration|timestamp|path|secret|any)\b"), r"x.flow.args.\1"),
     (
-        re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.)?(\w+)`"),
+        re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.flow\.)?([\w.]+)`"),
         r"`\2` needs the argument `\1`",
     ),
     (
-        re.compile(r"^Found (\d+) extra positional argument\(s\) for call to (?:.*\.)?(\w+)"),
+        re.compile(r"^Found (\d+) extra positional argument\(s\) for call to (?:.*\.flow\.)?([\w.]+)"),
         r"`\2` got \1 more by position than it takes",
     ),
     (
-        re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.)?(\w+)"),
+        re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.flow\.)?([\w.]+)"),
         r"`\2` does not take \1",
     ),
     (re.compile(r"^(Value `.{80}).*?` of type", re.DOTALL), r"\1…` of type"),
     (re.compile(r"^Error unpacking value for parameter `a\d` of type `int$"), "an int that is too large"),
     (re.compile(r"^Module symbol `(\w+)` is not exported$"), r"the module has no `\1` for others"),
 ]
+
+
+__all__ = ["Diagnostic", "diagnose", "draw", "line_in", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +130,6 @@ def _readable(raw: str) -> str:
     for pattern, better in _REWRITTEN:
         said = pattern.sub(better, said)
     return said[:_MAX_MESSAGE]
-
-
-def draw(source: str, line: int) -> str:
-    """One line of a source text with its number, as the interpreter draws it; empty when there is no such line."""
-    lines = source.split("\n")
-    if not 1 <= line <= len(lines):
-        return ""
-    number = str(line)
-    gap = " " * len(number)
-    return f"{gap} |\n{number} | {lines[line - 1][:200]}\n{gap} |"
 
 
 @lru_cache(maxsize=2_048)

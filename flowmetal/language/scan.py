@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from flowmetal.errors import LanguageError
+from flowmetal.language.drawing import draw
 
 MAX_SOURCE_BYTES: Final = 512 * 1024
 MAX_LITERAL_BYTES: Final = 64 * 1024
@@ -115,6 +116,11 @@ def scan(text: str, label: str) -> set[str]:
             walk.operand()
         elif kind in _STEPS:
             _STEPS[kind](walk, token)
+        elif token == "\t":
+            raise LanguageError(
+                "a tab", place=f"{walk.label}:{walk.line}", excerpt=draw(text, walk.line), remedy="indent with spaces"
+            )
+    walk.end(text)
     return names - KEYWORDS
 
 
@@ -124,7 +130,8 @@ class _Walk:
     def __init__(self, label: str) -> None:
         self.label = label
         self.line = 1
-        self.brackets: list[int] = []
+        self.brackets: list[tuple[str, int, int]] = []
+        self.is_torn = False
         self.chain = 0
         self.prefixes = 0
         self.after_operand = False
@@ -132,8 +139,8 @@ class _Walk:
     def error(self, what: str) -> LanguageError:
         return LanguageError(f"{what}, more than the parser can bear", place=f"{self.label}:{self.line}")
 
-    def open(self, _token: str) -> None:
-        self.brackets.append(self.chain)
+    def open(self, token: str) -> None:
+        self.brackets.append((token, self.line, self.chain))
         self.chain = 0
         if len(self.brackets) > MAX_NESTING:
             raise self.error(f"brackets nested deeper than {MAX_NESTING}")
@@ -142,7 +149,7 @@ class _Walk:
 
     def close(self, _token: str) -> None:
         if self.brackets:
-            self.chain = self.brackets.pop()
+            self.chain = self.brackets.pop()[2]
         self.operand()
 
     def operand(self, _token: str = "") -> None:
@@ -179,10 +186,20 @@ class _Walk:
     def other(self, token: str) -> None:
         if token == ".":
             self.binary()
+        elif token in "\"'":
+            self.is_torn = True  # a text that does not end: the parser says so, and brackets cannot be told any more
         elif token in ",:;":
             self.after_operand = False
             if token != ":":
                 self.chain = 0
+
+    def end(self, text: str) -> None:
+        """At the end of the text: a bracket that is still open is named where it stands, not where the parser gave up."""
+        if self.brackets and not self.is_torn:
+            bracket, line, _ = self.brackets[-1]
+            raise LanguageError(
+                f"`{bracket}` is not closed", place=f"{self.label}:{line}", excerpt=draw(text, line), remedy="close it"
+            )
 
     def newline(self, token: str, text: str, end: int) -> None:
         self.line += 1

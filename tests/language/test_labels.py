@@ -1,0 +1,78 @@
+"""Labels: what a load string means, by text alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmetal.errors import LanguageError
+from flowmetal.language.labels import PRELUDE, PRELUDE_MAIN, is_prelude, resolve_load, short_name
+
+
+@pytest.mark.parametrize(
+    ("loader", "written", "label"),
+    [
+        ("//etl.flow", "./a.flow", "//a.flow"),
+        ("//x/etl.flow", "./a.flow", "//x/a.flow"),
+        ("//x/y/etl.flow", "../a.flow", "//x/a.flow"),
+        ("//x/etl.flow", "./../y/./a.flow", "//y/a.flow"),
+        ("//x/etl.flow", "//a.flow", "//a.flow"),
+        ("//x/etl.flow", "//y/a-b+c.1.flow", "//y/a-b+c.1.flow"),
+        ("//x.flow", PRELUDE, PRELUDE_MAIN),
+        ("//x.flow", f"{PRELUDE}//time.flow", f"{PRELUDE}//time.flow"),
+        (PRELUDE_MAIN, "//time.flow", f"{PRELUDE}//time.flow"),
+        (PRELUDE_MAIN, "./time.flow", f"{PRELUDE}//time.flow"),
+    ],
+)
+def test_a_label(loader: str, written: str, label: str) -> None:
+    assert resolve_load(loader, written) == label
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("../a.flow", "leaves the program's root"),
+        ("./x/../../a.flow", "leaves the program's root"),
+        ("//../a.flow", "leaves the program's root"),
+        (f"{PRELUDE}//../a.flow", "leaves the program's root"),
+        (":a.flow", '"./a.flow"'),
+        ("a.flow", '"./a.flow"'),
+        ("a", '"./a.flow"'),
+        ("./a", '"./a.flow"'),
+        ("x/a.flow", '"./x/a.flow"'),
+        ("/etc/a.flow", '"//etc/a.flow"'),
+        ("./a b.flow", "'a b.flow'"),
+        ("./a\0.flow", "not allowed"),
+        ("./-a.flow", "not allowed"),
+        (".//a.flow", "not allowed"),
+        ("./.hidden.flow", "not allowed"),
+        ("", "not a label"),
+        ("https://example.com/a.flow", "not a label"),
+        ("pkg.flowmetal.io/v2/prelude", PRELUDE),
+        ("./" + "a" * 300 + ".flow", "longer than 200"),
+    ],
+)
+def test_no_label(written: str, says: str) -> None:
+    with pytest.raises(LanguageError) as caught:
+        resolve_load("//main.flow", written)
+    assert says in f"{caught.value.message} {caught.value.remedy}"
+
+
+@given(st.text(alphabet="ab./:\\ \0é", max_size=30), st.sampled_from(["//m.flow", "//a/m.flow", "//a/b/m.flow", PRELUDE_MAIN]))
+def test_whatever_is_written_stays_within_the_root(written: str, loader: str) -> None:
+    try:
+        label = resolve_load(loader, written)
+    except LanguageError:
+        return
+    package, _, path = label.partition("//")
+    assert package == loader.partition("//")[0]
+    assert path.endswith(".flow")
+    assert not {"", ".", ".."} & set(path.split("/"))
+    assert resolve_load(loader, f"//{path}") == label
+
+
+def test_names() -> None:
+    assert short_name("//x/a.flow") == "x/a.flow"
+    assert is_prelude(PRELUDE_MAIN)
+    assert not is_prelude("//prelude.flow")
