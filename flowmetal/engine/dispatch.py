@@ -120,9 +120,8 @@ class Dispatcher:
         ledger = self._ledger
         kept_args, kept_value = ledger.field(run_id, args), ledger.field(run_id, value)
         ledger.append(run.key, events.child(ledger.now_ms, number, callee, kept_args, line, kept_value, name))
-        if self._runs.observer is not None:
-            self._runs.observer.acted(run_id, number, callee, name)
-            self._runs.observer.ended(run_id, number, is_ok_packed(value))
+        self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
+        self._runs.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
 
     def _act(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, _, number, callee, args, line, tasks, name = message
@@ -140,8 +139,8 @@ class Dispatcher:
             if action.due_ms is not None:
                 more["due_ms"] = action.due_ms
         self._ledger.action(run_id, run.key, number, callee, args, line, **more)
-        if self._runs.observer is not None and verb != "cancel":
-            self._runs.observer.acted(run_id, number, callee, name)
+        if verb != "cancel":
+            self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
         self._open(run, action, wire)
 
     def _due(self, verb: str, wire: Any) -> int | None:
@@ -195,8 +194,7 @@ class Dispatcher:
         if started_ms > self._ledger.now_ms + _CLOCK_STEP_MS:
             raise BadMessage("a child that begins in the future")
         self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
-        if self._runs.observer is not None:
-            self._runs.observer.acted(run_id, number, callee, name)
+        self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
         run.open[number] = action = OpenAction(number, "call", target, args, line, name, is_inline=True, is_started=True)
         header = self._runs.begin_child(run, action, child_args, started_ms)
         run.inline_child = child_id(run_id, number)
@@ -223,9 +221,7 @@ class Dispatcher:
         ledger = self._ledger
         kept = b"\xc0" if fields is None else ledger.field(run_id, fields)
         ledger.append(run.key, events.log(ledger.now_ms, after, index, text, kept, line, level))
-        observer = self._runs.observer
-        if observer is not None:
-            ledger.when_durable(lambda: observer.logged(run_id, text, level, fields))
+        self._runs.tell(lambda observer: observer.logged(run_id, text, level, fields))
 
     def _wait(self, run: HotRun, message: list[Any]) -> None:
         run.parked = {number for number in message[3] if number in run.open} or None

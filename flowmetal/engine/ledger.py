@@ -42,10 +42,10 @@ class Ledger:
         self._clock = clock
         self._on_failure = on_failure
         self._waiting: deque[Callable[[], None]] = deque()
+        self._after_commit: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self.failed = False
         self.now_ms = int(clock.now() * 1_000)
-        self.on_commit: Callable[[], None] | None = None
 
     def tick(self) -> None:
         """Looks at the clock: events of one turn of the loop carry the same time."""
@@ -84,6 +84,10 @@ class Ledger:
         """Calls ``then`` once everything appended so far is durable."""
         self._waiting.append(then)
 
+    def after_commit(self, then: Callable[[], None]) -> None:
+        """As ``when_durable``, for someone who is in no hurry: no batch is closed for it."""
+        self._after_commit.append(then)
+
     def settle(self) -> None:
         """Ends a turn of the loop: commits if someone waits, and lets them go; else sees that it happens soon.
 
@@ -114,8 +118,10 @@ class Ledger:
                 self.failed = True
                 self._on_failure(error)
                 return False
-            if self.on_commit is not None:
-                self.on_commit()
+        if self._after_commit:
+            ready, self._after_commit = self._after_commit, []
+            for then in ready:
+                then()
         return True
 
     def _late_commit(self) -> None:

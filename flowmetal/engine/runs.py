@@ -74,6 +74,12 @@ class Runs:
         self.root_taken_up: Callable[[str], None]
         self._enqueue = enqueue
 
+    def tell(self, what: Callable[[Observer], None]) -> None:
+        """Tells the observer, if there is one, as soon as everything appended so far is durable."""
+        observer = self.observer
+        if observer is not None:
+            self.ledger.after_commit(lambda: what(observer))
+
     # -- starting what was asked for -------------------------------------------------------------------
 
     def open_action(self, run: HotRun, action: OpenAction) -> None:
@@ -127,8 +133,7 @@ class Runs:
         self.roots[header.run_id] = root
         if header.deadline_ms is not None:
             self.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
-        if self.observer is not None:
-            self.observer.started(header.run_id, header.name, "", 0)
+        self.tell(lambda observer: observer.started(header.run_id, header.name, "", 0))
         self.fresh.add(header.run_id)
         self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
 
@@ -158,8 +163,8 @@ class Runs:
         started = events.started(started_ms, flow, name, self.ledger.field(run_id, args), line=action.line)
         self.ledger.append(run_id.encode(), started)
         self.ledger.put_header(header)
-        if self.observer is not None:
-            self.observer.started(run_id, name, run.run_id, number)
+        parent = run.run_id
+        self.tell(lambda observer: observer.started(run_id, name, parent, number))
         return header
 
     # -- results ---------------------------------------------------------------------------------------
@@ -170,8 +175,7 @@ class Runs:
         ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.
         """
         self.ledger.result(run_id, number, value)
-        if self.observer is not None:
-            self.observer.ended(run_id, number, is_ok_packed(value))
+        self.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
         self._show(run_id, number, value, worker_knows)
 
     def _show(self, run_id: str, number: int, value: bytes | None, worker_knows: bool = False) -> None:
@@ -267,8 +271,7 @@ class Runs:
             self._answer_wait(run_id, wait, None if wait.is_any else [n not in wait.missing for n in wait.numbers])
             return
         self.ledger.append(run_id.encode(), events.timer_fired(self.ledger.now_ms, number))
-        if self.observer is not None:
-            self.observer.ended(run_id, number, True)
+        self.tell(lambda observer: observer.ended(run_id, number, True))
         run = self.hot.get(run_id)
         if run is not None:
             run.header = replace(run.header, wake_at_ms=None, wake_action=None, status="running")
@@ -292,8 +295,7 @@ class Runs:
         )
         self.ledger.put_header(header)
         self.forget(run_id)
-        if self.observer is not None:
-            self.observer.ended(run_id, 0, status == "ok")
+        self.tell(lambda observer: observer.ended(run_id, 0, status == "ok"))
         if header.parent:
             self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)
         else:
