@@ -6,6 +6,10 @@ import signal
 
 import pytest
 
+from flowmetal.assembly import open_journal
+from flowmetal.journal import events
+from flowmetal.journal.keys import event_key
+from flowmetal.values import pack
 from tests.cli.conftest import Cli, until
 
 STEPS = """
@@ -220,3 +224,21 @@ def test_an_export_that_cannot_be_written_moves_nothing(steps: Cli) -> None:
     assert done.code == 3
     assert "cannot be written" in done.err
     assert steps("resume", "r1").code == 0
+
+
+def test_a_replay_that_asks_for_something_else(steps: Cli) -> None:
+    interrupt(steps, "r1")
+    journal = open_journal(steps.home)
+    sequence, event = next(item for item in journal.history("r1.1") if item[1].kind == "action")
+    other = {**event.fields, "args": pack([["step 99"], []])}
+    with journal.store.update() as update:
+        update.put("events", event_key(b"r1.1", sequence), events.action(event.at_ms, **other))
+    journal.store.close()
+    for command in (["resume", "r1"], ["resume", "--all"], [*RUN]):
+        done = steps(*command)
+        assert (done.code, done.out) == (4, "")
+        for part in ("replay of r1.1 differs", "step 99", "step 0", "steps.flow:10", "left as it was"):
+            assert part in done.err
+    # The append that was under way at the kill may be done again; what was not asked for then is not done now.
+    assert set(steps.text("out.txt").splitlines()) == {"step 0"}
+    assert "interrupted: flowmetal resume r1" in steps("ps").out
