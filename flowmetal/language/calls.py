@@ -138,10 +138,17 @@ def _dotted(node: ast.expr) -> str:
 def _names_of_scope(node: ast.AST) -> frozenset[str]:
     if isinstance(node, ast.FunctionDef | ast.Lambda):
         every = node.args
-        names = [each.arg for each in (*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg) if each]
+        names = [
+            each.arg for each in (*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg) if each
+        ]
         body = node.body if isinstance(node, ast.FunctionDef) else []
         return frozenset((*names, *_bound_in(body)))
-    return frozenset(each.id for part in getattr(node, "generators", []) for each in ast.walk(part.target) if isinstance(each, ast.Name))
+    return frozenset(
+        each.id
+        for part in getattr(node, "generators", [])
+        for each in ast.walk(part.target)
+        if isinstance(each, ast.Name)
+    )
 
 
 def _bound_in(body: list[ast.stmt]) -> dict[str, int]:
@@ -197,7 +204,9 @@ def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
     place = (node.lineno, node.col_offset + 1)
     if call.by_position > len(takes.positional) and not takes.takes_any_positional:
         count = len(takes.positional)
-        yield Finding(*place, f"{name} takes {count} argument{'' if count == 1 else 's'}, got {call.by_position} by position")
+        yield Finding(
+            *place, f"{name} takes {count} argument{'' if count == 1 else 's'}, got {call.by_position} by position"
+        )
     given = {*takes.positional[: call.by_position], *call.names}
     for missing in [each for each in allowed if each in takes.required and each not in given]:
         yield Finding(*place, f"{name} needs the argument `{missing}`")

@@ -74,7 +74,10 @@ class _Checker:
             if signature is not None and info.global_name:
                 self._flows.setdefault(info.label, {})[info.global_name] = signature
         for label in self._modules.in_order(PRELUDE_MAIN):
-            loads = {load.module_id: self._interfaces[resolve_load(label, load.module_id)] for load in self._modules.tree(label).loads()}
+            loads = {
+                load.module_id: self._interfaces[resolve_load(label, load.module_id)]
+                for load in self._modules.tree(label).loads()
+            }
             self._interfaces[label] = self._modules.tree(label).typecheck(make_prelude_globals(), loads)[1]
 
     def check(self, labels: list[str]) -> Iterator[Diagnostic]:
@@ -110,7 +113,9 @@ class _Checker:
         quoted = ", ".join(f'"{name}"' for name in self._prelude_names if name not in taken)
         front = f'load("{PRELUDE_MAIN}", {quoted})\n__name__ = ""\n'
         tree = self._modules.parse_text(label, front + text)
-        errors, self._interfaces[label], _ = tree.typecheck(self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]})
+        errors, self._interfaces[label], _ = tree.typecheck(
+            self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]}
+        )
         for error in errors:
             line = error.span.span.begin.line + 1 - _FRONT_LINES if error.span else 0
             column = error.span.span.begin.column + 1 if error.span else 0
@@ -129,7 +134,9 @@ class _Checker:
 
 def _with_line(text: str, source: str, line: int) -> str:
     """An interpreter's error with the excerpt that belongs to it, of which advice may depend."""
-    return f"{text.partition(' --> ')[0]} --> //x:{line}:1\n{draw(source, line)}\n".replace("Internal error: unresolved ident", _unresolved(text))
+    return f"{text.partition(' --> ')[0]} --> //x:{line}:1\n{draw(source, line)}\n".replace(
+        "Internal error: unresolved ident", _unresolved(text)
+    )
 
 
 def _unresolved(text: str) -> str:

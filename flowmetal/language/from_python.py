@@ -99,7 +99,6 @@ ATTRIBUTE_HINTS: Final = {
     "fromkeys": "write `{key: value for key in keys}`",
     "loads": "write `json.decode(text)`",
     "dumps": "write `json.encode(value)`",
-    "load": "write `json.decode(text)`",
     "dump": "write `json.encode(value)`",
     "sleep": "write `fctx.actions.sleep(duration)`",
     "time": "write `fctx.actions.now()`",

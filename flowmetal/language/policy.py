@@ -9,7 +9,24 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.values import Wire
 
 _LATER: Final = frozenset(
-    ["retries", "retry_delay", "backoff", "max_retry_delay", "jitter", "timeout", "schedule_timeout", "retry_on", "give_up_on", "interrupted", "idempotency_key", "parent_close", "continue_every", "on_failure", "max_parallel", "returns"]
+    [
+        "retries",
+        "retry_delay",
+        "backoff",
+        "max_retry_delay",
+        "jitter",
+        "timeout",
+        "schedule_timeout",
+        "retry_on",
+        "give_up_on",
+        "interrupted",
+        "idempotency_key",
+        "parent_close",
+        "continue_every",
+        "on_failure",
+        "max_parallel",
+        "returns",
+    ]
 )
 _KNOWN: Final = {"flow": ("name", "id", "detach"), "effect": ("name",), "made": ()}
 SETTINGS: Final = frozenset({"name", "id", "detach", "retries", "timeout"})

@@ -17,7 +17,10 @@ from tests.language.chunks import MAIN, Chunk, Texts, read_chunks
 
 CHECKOUT = Path(__file__).parents[2]
 RIGHT = [
-    chunk for path in sorted((CHECKOUT / "tests/testdata").glob("*.flow")) for chunk in read_chunks(path) if not chunk.wanted
+    chunk
+    for path in sorted((CHECKOUT / "tests/testdata").glob("*.flow"))
+    for chunk in read_chunks(path)
+    if not chunk.wanted
 ]
 EXAMPLES = sorted((CHECKOUT / "examples").rglob("*.flow"))
 

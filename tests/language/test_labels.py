@@ -59,7 +59,10 @@ def test_no_label(written: str, says: str) -> None:
     assert says in f"{caught.value.message} {caught.value.remedy}"
 
 
-@given(st.text(alphabet="ab./:\\ \0é", max_size=30), st.sampled_from(["//m.flow", "//a/m.flow", "//a/b/m.flow", PRELUDE_MAIN]))
+@given(
+    st.text(alphabet="ab./:\\ \0é", max_size=30),
+    st.sampled_from(["//m.flow", "//a/m.flow", "//a/b/m.flow", PRELUDE_MAIN]),
+)
 def test_whatever_is_written_stays_within_the_root(written: str, loader: str) -> None:
     try:
         label = resolve_load(loader, written)
