@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from flowmetal.actions.registry import STANDARD
 from flowmetal.clock import SystemClock
 from flowmetal.engine.engine import Engine
+from flowmetal.engine.launching import Launched
+from flowmetal.engine.process import WorkerProcess
 from flowmetal.errors import HomeError
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import LmdbStore
+from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate
 
 JOURNAL_DIRECTORY = "journal"
@@ -46,11 +51,25 @@ def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
     return Journal(LmdbStore(path, durability=durability()), home, SystemClock())
 
 
-def open_engine(journal: Journal) -> Engine:
-    """An engine on a journal; it must be made within a running event loop, and closed."""
+def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
+    """An engine on a journal; it must be made within a running event loop, and closed.
+
+    ``spare`` is a worker that is coming up already: the first that is needed with its limits.
+    """
     home = journal.home
     ownership.sweep(home)
-    return Engine(journal, ownership.acquire(home), STANDARD, (os.path.realpath(home),), SystemClock())
+    spares = [spare] if spare is not None else []
+
+    def spawn(
+        limits: Limits,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[WorkerProcess, str], None],
+    ) -> WorkerProcess:
+        launched = spares.pop() if spares and spares[0].limits == limits else None
+        return WorkerProcess(limits, on_messages, on_end, launched)
+
+    protected = (os.path.realpath(home),)
+    return Engine(journal, ownership.acquire(home), STANDARD, protected, SystemClock(), spawn)
 
 
 def prelude_directory() -> Path:

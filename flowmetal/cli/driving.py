@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from flowmetal.assembly import home_path, open_engine, open_journal
 from flowmetal.cli.display import Display
 from flowmetal.engine.engine import Engine, Outcome
+from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_INTERRUPTED, FlowmetalError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -51,22 +52,29 @@ def drive(
     quiet: bool,
     work: Callable[[Engine, Journal, Display], Awaitable[int]],
     journal: Journal | None = None,
+    spare: Launched | None = None,
 ) -> int:
     """Gives ``work`` an engine and its journal, the home's unless one is open already; the exit code that it returns.
+
+    ``spare`` is a worker that is coming up already.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the engine is closed and its runs are free.
     """
     if journal is None:
         journal = open_journal(home_path(home))
-    return asyncio.run(_drive(journal, home, quiet, work))
+    return asyncio.run(_drive(journal, home, quiet, work, spare))
 
 
 async def _drive(
-    journal: Journal, home: str | None, quiet: bool, work: Callable[[Engine, Journal, Display], Awaitable[int]]
+    journal: Journal,
+    home: str | None,
+    quiet: bool,
+    work: Callable[[Engine, Journal, Display], Awaitable[int]],
+    spare: Launched | None,
 ) -> int:
     caught: list[int] = []
-    engine = open_engine(journal)
+    engine = open_engine(journal, spare)
     display = _display(journal, quiet)
     engine.observe(None if quiet else display)
     task = asyncio.ensure_future(work(engine, journal, display))

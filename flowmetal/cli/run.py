@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -79,6 +80,18 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     stdout and nothing else does. Exit code 0: it is Ok; 1: it is Err; 2: what was asked for is wrong; 130: interrupted,
     `flowmetal resume` goes on with it.
     """
+    from flowmetal.engine.launching import launch
+    from flowmetal.settings import Limits
+
+    # The worker comes up while the engine is imported.
+    target = options["target"]
+    is_there = any(os.path.isfile(file) for file in (target, target.rpartition(":")[0]))
+    spare = launch(Limits()) if is_there else None
+
     from flowmetal.cli.running import run_target
 
-    return run_target(theirs=ctx.meta["flowmetal.theirs"], **options)
+    try:
+        return run_target(spare=spare, theirs=ctx.meta["flowmetal.theirs"], **options)
+    finally:
+        if spare is not None:
+            spare.discard()

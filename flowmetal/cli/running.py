@@ -15,6 +15,7 @@ from flowmetal.cli.flow_arguments import read_arguments
 from flowmetal.cli.options import parse_labels
 from flowmetal.cli.outcomes import finish
 from flowmetal.engine.engine import Engine
+from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest, code_of
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import EXIT_OK, UsageError
@@ -41,8 +42,9 @@ def run_target(
     home: str | None,
     quiet: bool,
     as_json: bool,
+    spare: Launched | None = None,
 ) -> int:
-    """Runs ``FILE[:FLOW]``; the exit code.
+    """Runs ``FILE[:FLOW]``; the exit code.  ``spare`` is a worker that is coming up already.
 
     Raises:
         FlowmetalError: it could not be started, or could not go on.
@@ -76,7 +78,7 @@ def run_target(
         await wait_for_detached(engine, display)
         return code
 
-    return drive(home, quiet, work)
+    return drive(home, quiet, work, spare=spare)
 
 
 def split_target(target: str) -> tuple[str, str]:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
-from flowmetal.errors import InternalError
+from flowmetal.engine.launching import Launched, launch
 from flowmetal.settings import Limits
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
 _RECEIVE_BYTES: Final = 128 * 1024
-_SOCKET_BUFFER: Final = 1024 * 1024
 _STOP_SECONDS: Final = 2.0
-
-# The path is set by hand, so that the worker needs neither the environment nor the slow look at site-packages.
-_BOOTSTRAP: Final = "import sys; sys.path[:0] = sys.argv.pop(1).split('\\n'); import runpy; runpy.run_module('flowmetal.worker')"
 
 
 class WorkerProcess:
     """One worker; its messages come by ``on_messages``, its end, once, by ``on_end`` with a reason.
+
+    ``launched`` is a process of these limits that is coming up already.
 
     Raises:
         InternalError: the process cannot be started.
@@ -39,6 +33,7 @@ class WorkerProcess:
         limits: Limits,
         on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
         on_end: Callable[[WorkerProcess, str], None],
+        launched: Launched | None = None,
     ) -> None:
         self._on_messages = on_messages
         self._on_end = on_end
@@ -50,28 +45,11 @@ class WorkerProcess:
         self.limits = limits
         self.last_heard = time.monotonic()
         self.cpu_at_last_heard = 0.0
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        ours.setblocking(False)
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _module_path(), str(theirs.fileno()), json.dumps(limits.to_data())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=None if os.environ.get("FLOWMETAL_WORKER_STDERR") else subprocess.DEVNULL,
-                env={"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise InternalError(f"a worker process cannot be started: {error.strerror}") from None
-        finally:
-            theirs.close()
-        self._socket = ours
+        launched = launched or launch(limits)
+        self._process = launched.process
+        self._socket = launched.socket
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(ours.fileno(), self._readable)
+        self._loop.add_reader(self._socket.fileno(), self._readable)
 
     @property
     def pid(self) -> int:
@@ -190,12 +168,6 @@ class WorkerProcess:
             return time.clock_gettime((~self._process.pid << 3) | 2)
         except OSError:
             return None
-
-
-def _module_path() -> str:
-    """The directories that hold this package and its libraries, a line each."""
-    own = str(Path(__file__).resolve().parent.parent.parent)
-    return "\n".join([own, *(entry for entry in sys.path if entry and entry != own)])
 
 
 def _describe_exit(code: int) -> str:
