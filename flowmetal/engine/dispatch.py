@@ -59,11 +59,16 @@ class Dispatcher:
         Raises:
             BadMessage: the worker cannot be trusted any further.
         """
+        handler = self._handlers.get(message[0])
+        if handler is None:
+            if message[0] == "fault":
+                return  # its last words, which its end will tell
+            raise BadMessage(f"{message[0]} after its program was loaded")
         run = self._runs.hot.get(message[1])
         if run is None or run.worker is not worker or run.incarnation != message[2]:
             return
         try:
-            self._handlers[message[0]](run, message)
+            handler(run, message)
         except ValueCodecError as error:
             raise BadMessage(f"a value in a {message[0]} message: {error.message}") from None
         except UsageError as error:
@@ -114,7 +119,7 @@ class Dispatcher:
     def _child(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, _, number, callee, args, line, value, name = message
         self._next_number(run, number)
-        _check_call(callee, args, line, name)
+        _check_call(run, callee, args, line, name)
         if value != OK_NONE and not _is_result(unpack(value)):
             raise BadMessage("an outcome that is no Result")
         ledger = self._ledger
@@ -185,12 +190,10 @@ class Dispatcher:
     def _enter(self, run: HotRun, message: list[Any]) -> None:
         _, run_id, incarnation, number, callee, args, line, name, child_args, started_ms = message
         self._next_number(run, number)
-        _check_call(callee, args, line, name)
+        _check_call(run, callee, args, line, name)
         if child_args not in _PLAIN_ARGS and not is_call(unpack(child_args)):
             raise BadMessage("a call without arguments")
         target = callee.partition(" ")[2]
-        if target not in run.root.program.flows:
-            raise BadMessage(f"a call of {target}, which is no flow of the program")
         if started_ms > self._ledger.now_ms + _CLOCK_STEP_MS:
             raise BadMessage("a child that begins in the future")
         self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
@@ -272,10 +275,10 @@ class Dispatcher:
         self._scheduler.stream(run)
 
 
-def _check_call(callee: str, args: bytes, line: str, name: str) -> None:
+def _check_call(run: HotRun, callee: str, args: bytes, line: str, name: str) -> None:
     check_names(callee, line, name)
-    if not callee.startswith("call "):
-        raise BadMessage(f"a call that says {callee[:40]!r}")
+    if not callee.startswith("call ") or callee[5:] not in run.root.program.flows:
+        raise BadMessage(f"a call that says {callee[:200]!r}, which is no flow of the program")
     if args not in _PLAIN_ARGS and not is_call(unpack(args)):
         raise BadMessage("a call without arguments")
 

@@ -28,9 +28,9 @@ class Tapped(WorkerProcess):
         self._tap = tap
         self._cut = False
         self._deliver = on_messages
-        super().__init__(limits, self._receive, on_end)
+        super().__init__(limits, self._tapped, on_end)
 
-    def _receive(self, _worker: WorkerProcess, messages: list[list[Any]]) -> None:
+    def _tapped(self, _worker: WorkerProcess, messages: list[list[Any]]) -> None:
         for message in messages:
             if self._cut or (message[0] not in LOADING and not self._tap.received(self, message)):
                 self._cut = True
