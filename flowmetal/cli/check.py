@@ -16,7 +16,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check flow files, and what they load, without running a flow.
 
     Finds what does not parse or load, types that do not fit, unknown names, and calls of flows and of the
-    prelude with wrong arguments.  Silent when all is well; exit code 1 when something was found, 2 when a file cannot be read.
+    prelude with wrong arguments.  Silent when all is well; exit code 1 when something was found, 2 when a file cannot
+    be read.
     """
     import asyncio
     import os
@@ -37,13 +38,13 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
             found.setdefault((path, int(line), int(column)), each)
     if as_json:
         data = [
-            {"file": path, "line": line, "column": column, "message": each.message, "help": each.hint}
-            for (path, line, column), each in found.items()
+            {"file": path, "line": at, "column": beside, "message": each.message, "help": each.hint}
+            for (path, at, beside), each in found.items()
         ]
         print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
-        for (path, line, column), each in found.items():
-            place = ":".join([path, *(str(number) for number in (line, column) if number)])
+        for (path, at, beside), each in found.items():
+            place = ":".join([path, *(str(number) for number in (at, beside) if number)])
             print(f"{place}: {each.message}")
             if each.excerpt:
                 print(each.excerpt)

@@ -40,7 +40,7 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
         return await asyncio.wait_for(checked, limits.evaluation_seconds)
     except TimeoutError:
         raise LanguageError(
-            f"the file cannot be checked: it computed for more than {limits.evaluation_seconds:g} seconds while it loaded",
+            f"the file cannot be checked: loading it took more than {limits.evaluation_seconds:g} seconds",
             place=main.removeprefix("//"),
         ) from None
     finally:

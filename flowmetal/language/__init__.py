@@ -1,1 +1,1 @@
-"""The dialect: how flow text is read, loaded and evaluated.  Only ``interpreter`` and its neighbours know Starlark's binding."""
+"""The dialect: how flow text is read, loaded and evaluated.  The only room that knows Starlark's binding."""

@@ -1,10 +1,7 @@
-"""The types of declared arguments: whether a value fits one, and what a command line's text means by it."""
+"""The types of declared arguments: whether a value fits one."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,13 +9,11 @@ from flowmetal.errors import UsageError
 from flowmetal.language.primitives.shared import PrimitiveError
 from flowmetal.language.primitives.times import unix_seconds
 from flowmetal.settings import parse_duration
-from flowmetal.values import Wire, from_python, to_text
+from flowmetal.values import Wire, to_text
 
 TYPES: Final = frozenset(
     {"string", "int", "float", "bool", "list", "dict", "choice", "duration", "timestamp", "path", "secret", "any"}
 )
-_FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[+-]?inf|nan")
-_INT: Final = re.compile(r"[+-]?[0-9]{1,4096}")
 
 
 class Unfit(Exception):
@@ -212,42 +207,3 @@ def parse_timestamp(text: str) -> float:
         return unix_seconds(text)
     except PrimitiveError as error:
         raise Unfit(f"is not an RFC 3339 timestamp: {error}") from None
-
-
-def parse_text(kind: str, options: Mapping[str, Wire], text: str) -> Wire:
-    """The value that a command line's text means; whether it fits is another question.
-
-    Raises:
-        Unfit: it means none.
-    """
-    if kind == "int":
-        if not _INT.fullmatch(text):
-            raise Unfit(f"must be an int, not {text!r}")
-        return from_python(int(text))  # 4,096 digits is what Python's own limit lets through
-    if kind == "float":
-        number = float(text) if _FLOAT.fullmatch(text) else None
-        if number is None or (math.isinf(number) and "inf" not in text):
-            raise Unfit(f"must be a number that a float can hold, not {text!r}")
-        return from_python(number)
-    if kind == "bool":
-        if text not in ("true", "false"):
-            raise Unfit(f"must be true or false, not {text!r}")
-        return text == "true"
-    if kind in ("dict", "any", "list"):
-        return _parse_json(text)
-    if kind == "choice":
-        return next((choice for choice in options["choices"] if _choice_text(choice) == text), text)
-    if kind == "duration" and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return float(text) if "." in text else int(text)
-    return text
-
-
-def _choice_text(choice: Wire) -> str:
-    return choice if isinstance(choice, str) else to_text(choice)
-
-
-def _parse_json(text: str) -> Wire:
-    try:
-        return from_python(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise Unfit(f"must be JSON: {error}") from None

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.language.argument_texts import parse_text
 from flowmetal.language.argument_types import (
     Misdeclared,
     Unfit,
     check_declaration,
     options_of,
-    parse_text,
     parse_timestamp,
     validate_value,
 )
@@ -139,7 +139,7 @@ class Argument:
 
 
 def bind(flow: str, declared: Sequence[Argument], args: Sequence[Wire], kwargs: Sequence[Wire]) -> list[Wire]:
-    """Values for every declared argument, flat: name, value, name, value …
+    """Values for every declared argument, flat: name, value, and so on.
 
     ``args`` are by position, in the order of declaration; ``kwargs`` are flat name, value pairs.
 

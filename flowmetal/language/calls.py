@@ -1,8 +1,8 @@
-"""Calls that cannot work, found in the text: of flows against their declared arguments, of the prelude against its definitions.
+"""Calls that cannot work, found in the text: of flows by what they declare, of the prelude by its definitions.
 
 The text is read with Python's own grammar, which most flow files share; one that it cannot read is passed over, since
-what is found here is a courtesy: the same calls are refused when they are made.  A name that a function binds for itself is
-not taken for the global one.
+what is found here is a courtesy: the same calls are refused when they are made.  A name that a function binds for
+itself is not taken for the global one.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def check_calls(text: str, known: Mapping[str, Signature]) -> Iterator[Finding]:
             head = name.partition(".")[0]
             if name.startswith(f"{CONTEXT}.actions.") and name not in known:
                 yield _no_action(node.func, known)
-            elif name in known and (head == CONTEXT or head not in own and taken.get(head, 0) < 2):
+            elif name in known and (head == CONTEXT or (head not in own and taken.get(head, 0) < 2)):
                 yield from _judge(name, known[name], node)
         pending += [(child, own) for child in ast.iter_child_nodes(node)]
 

@@ -1,7 +1,7 @@
 """What can be said of flow files without running a flow: types, lint, calls, and whether they load.
 
-Runs where the interpreter may: in a worker.  Modules are evaluated as libraries, as for any load, so that flows and their
-declared arguments are known.
+Runs where the interpreter may: in a worker.  Modules are evaluated as libraries, as for any load, so that flows and
+their declared arguments are known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flowmetal.language.calls import Signature, check_calls, signature_of_flow, 
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load, short_name
-from flowmetal.language.modules import Modules, prelude_names
+from flowmetal.language.modules import Modules, load_line, prelude_names
 from flowmetal.language.program import Program, Tick
 
 _LINT: Final = {
@@ -110,8 +110,8 @@ class _Checker:
         for load in self._modules.tree(label).loads():
             taken.update(load.symbols)
             loads[load.module_id] = self._interfaces[resolve_load(label, load.module_id)]
-        quoted = ", ".join(f'"{name}"' for name in self._prelude_names if name not in taken)
-        front = f'load("{PRELUDE_MAIN}", {quoted})\n__name__ = ""\n'
+        free = [name for name in self._prelude_names if name not in taken]
+        front = f'{load_line(PRELUDE_MAIN, free)}\n__name__ = ""\n'
         tree = self._modules.parse_text(label, front + text)
         errors, self._interfaces[label], _ = tree.typecheck(
             self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]}

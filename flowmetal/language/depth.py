@@ -1,7 +1,8 @@
 """How deep the syntax tree of a text is, estimated from above by its tokens alone.
 
-The parser and the compiler have no limit on nesting and end the process when their native stack does.  Each construct adds what it
-was measured to cost of a thread's stack, in units of one binary operator, of which 398 in a row fit into 1 MiB.
+The parser and the compiler have no limit on nesting and end the process when their native stack does.  Each construct
+adds what it was measured to cost of a thread's stack, in units of one binary operator, of which 398 in a row fit into
+1 MiB.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _RIGHT_WORDS: Final = frozenset({"if", "else"})
 class Walk:
     """Takes the tokens of a text one after the other.
 
-    ``deep`` is the depth of the expression read so far at this level of brackets, ``pending`` the part of it that what follows will
-    be below, ``floor`` what the open brackets and blocks around it cost.
+    ``deep`` is the depth of the expression read so far at this level of brackets, ``pending`` the part of it that
+    what follows will be below, ``floor`` what the open brackets and blocks around it cost.
     """
 
     def __init__(self, label: str) -> None:
@@ -155,7 +156,7 @@ class Walk:
         self.deep = self.pending = 0
 
     def end(self, text: str) -> None:
-        """At the end of the text: a bracket that is still open is named where it stands, not where the parser gave up."""
+        """The text ends: a bracket still open is named where it stands, not where the parser gives up."""
         if self.brackets and not self.is_torn:
             bracket, line = self.brackets[-1][:2]
             raise LanguageError(

@@ -126,7 +126,7 @@ def _raw(text: str) -> str:
 
 
 def _readable(raw: str) -> str:
-    """The message as a person reads it: without names of the machinery, lists of tokens, values of a thousand characters."""
+    """The message as a person reads it: no names of the machinery, no lists of tokens, no endless values."""
     said = without_guess(_HOST_ERROR.sub("", raw).removeprefix("Parse error: "))
     expected = _EXPECTED.search(said)
     if expected:

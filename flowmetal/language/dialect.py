@@ -1,7 +1,8 @@
 """Which Starlark flow files are written in: the one place that configures the binding.
 
-``HOST_BINDING`` numbers the seam between a pinned prelude and this host: the private names the prelude calls, the shape of
-what crosses, and the globals.  A change that an older prelude would notice raises the number, and the older seam stays.
+``HOST_BINDING`` numbers the seam between a pinned prelude and this host: the private names the prelude calls, the
+shape of what crosses, and the globals.  A change that an older prelude would notice raises the number, and the older
+seam stays.
 """
 
 from __future__ import annotations

@@ -57,13 +57,14 @@ def _why_unassigned(name: str, text: str, main: str) -> tuple[str, str]:
             )
         return (
             f"`{name}` is used before it is set",
-            "a name that a function sets is its own from the function's first line on: pass the value in, or keep it in a list or dict",
+            "a name that a function sets is its own throughout: pass the value in, or keep it in a list or dict",
         )
     return f"`{name}` is used before it is set", "move the line that sets it above the one that uses it"
 
 
 def _binds(name: str, text: str, indent: str) -> bool:
-    forms = rf"^{indent}(?=\S)(?:def {name}\s*\(|(?:[\w, ]*\W)?{name}\s*(?:,[\w, ]*)?(?::[^=\n]*)?=(?!=)|for\b.*\b{name}\b.*\bin\b)"
+    assigned = rf"(?:[\w, ]*\W)?{name}\s*(?:,[\w, ]*)?(?::[^=\n]*)?=(?!=)"
+    forms = rf"^{indent}(?=\S)(?:def {name}\s*\(|{assigned}|for\b.*\b{name}\b.*\bin\b)"
     return bool(re.search(forms, text, re.MULTILINE))
 
 
@@ -93,12 +94,13 @@ def nothing_started(text: str, main: str, flows: Sequence[FlowInfo], *, printed:
         f"`flowmetal run {file}:{info.global_name}`" for info in flows if info.label == main and info.global_name
     ]
     if commands:
-        message += f", or run one of its flows: {', '.join(commands[:_MOST_COMMANDS])}{' …' if len(commands) > _MOST_COMMANDS else ''}"
+        more = " …" if len(commands) > _MOST_COMMANDS else ""
+        message += f", or run one of its flows: {', '.join(commands[:_MOST_COMMANDS])}{more}"
     return Diagnostic(f"{message})", f"{file}:{line}" if line else file, draw(text, line))
 
 
 def _false_guard(text: str) -> tuple[int, str]:
-    """Line and text of a guard that is never true, such as ``if __name__ == "__main__":``; 0 and "" when there is none."""
+    """Line and text of a guard that is never true, as ``if __name__ == "__main__":``; 0 and "" for none."""
     for guard in _GUARD_LIKE.finditer(text):
         if f'"{SCRIPT_NAME}"' not in guard.group() and f"'{SCRIPT_NAME}'" not in guard.group():
             return text.count("\n", 0, guard.start()) + 1, guard.group()

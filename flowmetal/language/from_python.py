@@ -1,4 +1,4 @@
-"""Coming from Python: every form the language lacks with what to write instead, and what is written alike and does something else.
+"""Coming from Python: what the language lacks with what to write instead, and what looks alike but differs.
 
 These tables are also the page "coming from Python" of docs/language.md; a test compares the two.
 """
@@ -145,14 +145,14 @@ FORMS: Final = {
 """Forms of text that Python has and the language has not; the values are advice."""
 
 DIFFERENCES: Final = {
-    "str(123456789.123)": "shows seven digits from 1e8 on; `json.encode(x)` shows all of them, `format_number(x, n)` as many as you want",
+    "str(123456789.123)": "shows seven digits from 1e8 on; `json.encode(x)` shows all, `format_number(x, n)` n",
     "isinstance(x, (int, str))": "is False: a type is one type, write `or`",
     "xs.append(x) of a module's list": "works while the module loads only; what a module holds is frozen then",
     "True + 1": "is an error: a bool is not a number; write `int(flag)`",
     "type(x)": 'is a text: `type(x) == "int"`',
     "for c in text": "is an error: write `for c in text.elems()`",
     "{'a': 1, 'a': 2}": "is an error: a key may be written once",
-    "a name used above its definition": "is an error at module level; within a function the name must be set before the function is called",
+    "a name used above its definition": "is an error at module level; in a function, set it before the call",
     "a list changed while it is looped over": "is an error: loop over `list(xs)`",
 }
 """What is written alike and does something else."""

@@ -1,4 +1,4 @@
-"""Advice on an interpreter's messages: which row of the tables in ``from_python`` belongs to one, and what else helps."""
+"""Advice on an interpreter's messages: the row of the tables in ``from_python`` that belongs to one, or else."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ _MESSAGE_HINTS: Final = _rules(
     (r"Unsupported format character", 'write `"{}".format(x)`, or `format_number(x, decimals)`'),
     (r"Not a valid identifier: `\w+:[^`]*[0-9.]", FORMS['f"{x:.2f}"']),
     (r"Not a valid identifier: `", FORMS['f"{x.y}"']),
-    (r"Found .*`(name|id|detach|retries|timeout)`.* extra named parameter", "settings of a start are given by `options(f, name = …)`"),
+    (r"Found .*`(name|id|detach|retries|timeout)`.* extra named parameter",
+     "settings of a start are given by `options(f, name = …)`"),
     (r"call stack overflow|Starlark call stack", "recursion is limited to about 200 calls: use a loop"),
     (r"mutates an iterable|during iteration|borrowed for iteration", "loop over a copy: `for x in list(xs):`"),
     (r"^Key `.*` (was not found|not found in dictionary)", "write `d.get(key)` for a key that may be missing"),
-    (r"Operation `\+` not supported for types `(string` and `(int|float|bool|NoneType)|(int|float|bool|NoneType)` and `string)`",
+    (r"Operation `\+` not supported for types `(string` and `(int|float|bool|N)|(int|float|bool|N)\w*` and `string)",
      "make both of them texts: `str(x)`"),
     (r"Operation `[^`]*` not supported for types? `bool`|and `bool`$", "a bool is not a number: write `int(flag)`"),
     (r"Operation `(compare|cmp\(\)|[<>]=?)` not supported", "values are compared with values of their own type"),
     (r"Operation `\(iter\)` not supported on type `string`", "write `text.elems()` to loop over characters"),
     (r"Operation `\(iter\)` not supported on type `int`", "write `range(n)`"),
     (r"Operation `\.\w+=` not supported", "a struct is not changed: make another one, or use a dict"),
-    (r"Operation `call\(\)` not supported on type", "only functions are called: is a name shadowed, or a comma missing?"),
-    (r"of type `int` does not match the type annotation `float`", "write `1.0` or `float(x)`, or annotate `int | float`"),
+    (r"Operation `call\(\)` not supported on type",
+     "only functions are called: is a name shadowed, or a comma missing?"),
+    (r"of type `int` does not match the type annotation `float`",
+     "write `1.0` or `float(x)`, or annotate `int | float`"),
     (r"String literals are not allowed in type expressions|string.*type expression", FORMS["def f(x: 'int')"]),
     (r"Cannot parse `.*` as an integer|is not a valid number", "look before: `text.isdigit()`"),
-    (r"Integer overflow|unpacking value for parameter `a\d` of type `int", "the number is too large here; for a loop without end write `forever()`"),
+    (r"Integer overflow|unpacking value for parameter `a\d` of type `int",
+     "the number is too large here; for a loop without end write `forever()`"),
     (r"`load` must only occur at the top of a module", "write the load at the top level of the file"),
     (r"`load` statement requires at least two arguments", 'name what you want of it: `load("./file.flow", "name")`'),
     (r"Module symbol `\w+` is not exported",
@@ -43,7 +47,8 @@ _MESSAGE_HINTS: Final = _rules(
      '`load("…", _x = "x")` and `x = _x`'),
     (r"invalid input `@`", FORMS["@flow"]),
     (r"invalid input `!`", FORMS["!a"]),
-    (r"Record instance cannot be created if record type is not assigned", "give the record type a name first: `Point = record(x = int)`"),
+    (r"Record instance cannot be created if record type is not assigned",
+     "give the record type a name first: `Point = record(x = int)`"),
     (r"cannot be used outside of a `def`", "it belongs into a function"),
     (r"Unpacked \d+ values but expected", "the number of names and values must be the same"),
 )  # fmt: skip

@@ -45,7 +45,7 @@ def _normal(segments: list[str], written: str) -> str:
             if not done:
                 raise LanguageError(
                     f'load("{written}") leaves the program\'s root',
-                    remedy="the root is the nearest folder upward with a flowmetal.toml, else the folder of the file that is run",
+                    remedy="the root is the nearest folder upward with a flowmetal.toml, else the main file's folder",
                 )
             done.pop()
         elif _SEGMENT.fullmatch(segment):

@@ -1,12 +1,13 @@
 """The modules that one main file reaches: their texts, their syntax trees, who loads whom.
 
-Nothing here is evaluated.  Texts come as they are asked for (``missing``), so that whoever has them may sit in another process.
+Nothing here is evaluated.  Texts come as they are asked for (``missing``), so that whoever has them may sit in
+another process.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import starlark
@@ -160,3 +161,17 @@ def prelude_names(text: str) -> list[str]:
     """The names that the prelude's main file gives to every flow file."""
     names = [function or value for function, value in _PUBLIC.findall(text)]
     return list(dict.fromkeys(name for name in names if not name.startswith(PRIVATE)))
+
+
+def load_line(label: str, names: Iterable[str]) -> str:
+    """The text that loads names of a module."""
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f'load("{label}", {quoted})'
+
+
+def is_bound(module: starlark.Module, name: str) -> bool:
+    """Whether an evaluated module has a global of that name; one that is None counts as none."""
+    try:
+        return module[name] is not None
+    except (starlark.StarlarkError, TypeError):
+        return True  # bound to what cannot be converted, a function for instance

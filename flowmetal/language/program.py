@@ -2,21 +2,22 @@
 
 How a flow is found again
 -------------------------
-Functions do not cross into Python, so an implementation stays in Starlark.  ``flow()`` asks the host for an index, and returns a
-closure that holds the implementation and answers two questions when called with a private record: *describe* and *enter*.  After a
-module's own text, an epilogue is evaluated in it: it walks the module's globals for closures that say they are flows and builds a
-dispatcher, an exported function that enters a flow by index.  A flow that a library function made belongs to the module that was
-loading and is found in the same way.
+Functions do not cross into Python, so an implementation stays in Starlark.  ``flow()`` asks the host for an index,
+and returns a closure that holds the implementation and answers two questions when called with a private record:
+*describe* and *enter*.  After a module's own text, an epilogue is evaluated in it: it walks the module's globals for
+closures that say they are flows and builds a dispatcher, an exported function that enters a flow by index.  A flow
+that a library function made belongs to the module that was loading and is found in the same way.
 
 The main file is evaluated once as a library, which holds the implementations, and again as the script of each root run.
 
-Who is who: ``modules`` texts and trees; ``registry`` the flows; ``explaining`` what an error means; ``state`` what is under
-way on a thread; here, evaluating.
+Who is who: ``modules`` texts and trees; ``registry`` the flows; ``explaining`` what an error means; ``state`` what is
+under way on a thread; here, evaluating.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import starlark
@@ -27,7 +28,7 @@ from flowmetal.language.explaining import explain, nothing_started
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import Answer, Host, HostError
 from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load
-from flowmetal.language.modules import PRIVATE, Modules, prelude_names
+from flowmetal.language.modules import PRIVATE, Modules, is_bound, load_line, prelude_names
 from flowmetal.language.primitives import PRIMITIVES
 from flowmetal.language.registry import GUARD, SCRIPT_NAME, FlowRegistry
 from flowmetal.language.state import Pass, ThreadState
@@ -37,8 +38,8 @@ __all__ = ["GUARD", "SCRIPT_NAME", "Program", "StarlarkError", "Tick"]
 
 _ENTER: Final = "flowmetal__enter"
 _ASKED: Final = (
-    "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random", "uuid", "log",
-    "fail", "context", "flow_name",
+    "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random",
+    "uuid", "log", "fail", "context", "flow_name",
 )  # fmt: skip
 """What the prelude asks of the host, each as ``_host_NAME``."""
 
@@ -103,8 +104,8 @@ class Program:
         """
         for label in self.modules.in_order(PRELUDE_MAIN):
             self._load_module(label, tick)
-        quoted = ", ".join(f'"{name}"' for name in prelude_names(self.modules.sources[PRELUDE_MAIN]))
-        self._boot = self.modules.parse_text("<prelude>", f'load("{PRELUDE_MAIN}", {quoted})')
+        names = prelude_names(self.modules.sources[PRELUDE_MAIN])
+        self._boot = self.modules.parse_text("<prelude>", load_line(PRELUDE_MAIN, names))
         for label in self.modules.in_order(self.main):
             if label not in self._frozen:
                 self._load_module(label, tick)
@@ -152,7 +153,7 @@ class Program:
 
     def _finish_flows(self, module: starlark.Module, label: str, first: int, tick: Tick) -> None:
         """Names the flows that a module made and exports its dispatcher."""
-        present = [name for name in sorted(self.modules.names(label)) if _is_bound(module, name)]
+        present = [name for name in sorted(self.modules.names(label)) if is_bound(module, name)]
         pairs = ", ".join(f'["{name}", {name}]' for name in present)
         epilogue = (
             f'load("{PRELUDE_MAIN}", _flowmetal_d = "{PRIVATE}dispatcher", _flowmetal_n = "{PRIVATE}names")\n'
@@ -169,7 +170,8 @@ class Program:
     ) -> Answer:
         """Evaluates a flow's implementation; interpreter errors come through as ``StarlarkError``.
 
-        ``context`` is the text of ``FlowContextParts``; ``bound`` the declared arguments, which then replace the others.
+        ``context`` is the text of ``FlowContextParts``; ``bound`` the declared arguments, which then replace the
+        others.
         """
         state = self._state
         above = state.current
@@ -210,7 +212,7 @@ class Program:
         return explain(text, self.modules.sources, self.main, self._state.take_problem())
 
     def find_nothing_started(self, *, printed: bool) -> Diagnostic | None:
-        """Why a script's body that called no action is at fault: it is, unless it ``printed`` something in a body that does run."""
+        """Why a script's body that called no action is at fault; None if it ``printed`` and a guard is not wrong."""
         return nothing_started(self.modules.sources[self.main], self.main, self._registry.flows, printed=printed)
 
     def refuse(self, error: HostError) -> HostError:
@@ -231,8 +233,8 @@ class Program:
     def _host_callables(self, host: Host) -> dict[str, Callable[..., Any]]:
         registry = self._registry
         own: dict[str, Callable[..., Any]] = {
-            "error": self._raise_error,
-            "limit": self._raise_limit,
+            "error": self._raise,
+            "limit": partial(self._raise, kind="limit"),
             "flow": registry.make,
             "options": registry.check_options,
             "unbound": registry.raise_unbound,
@@ -244,15 +246,5 @@ class Program:
         own.update(PRIMITIVES)
         return {f"_host_{name}": function for name, function in own.items()}
 
-    def _raise_error(self, message: str, hint: str = "") -> None:
-        raise self.refuse(HostError(message, hint=hint))
-
-    def _raise_limit(self, message: str, hint: str = "") -> None:
-        raise self.refuse(HostError(message, hint=hint, kind="limit"))
-
-
-def _is_bound(module: starlark.Module, name: str) -> bool:
-    try:
-        return module[name] is not None
-    except (StarlarkError, TypeError):
-        return True  # bound to what cannot be converted, a function for instance
+    def _raise(self, message: str, hint: str = "", kind: str = "error") -> None:
+        raise self.refuse(HostError(message, hint=hint, kind=kind))

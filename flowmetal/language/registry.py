@@ -1,8 +1,9 @@
 """The flows of a program: made by ``flow()`` while modules load, named when their module is done, found again by index.
 
-The host numbers flows in the order in which they are made, module after module, and remembers for each the module that was
-loading: a flow that a library function made belongs to the module that called it.  The script pass over the main file makes the same
-flows in the same order, which is checked, so that its closures carry the indices of the first pass.
+The host numbers flows in the order in which they are made, module after module, and remembers for each the module
+that was loading: a flow that a library function made belongs to the module that called it.  The script pass over the
+main file makes the same flows in the same order, which is checked, so that its closures carry the indices of the first
+pass.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class FlowRegistry:
     def settle(self, first: int, found: list[tuple[str, int]], text: str) -> None:
         """Names the flows from index ``first`` on, which one module made.
 
-        ``found`` are the module's globals that are flows, with the flow's index; of several the one first written in ``text`` counts.
+        ``found`` are the module's globals that are flows, with the flow's index; of several the one first written in
+        ``text`` counts.
         """
         order: dict[str, int] = {}
         for match in _IDENTIFIER.finditer(text):
@@ -181,7 +183,8 @@ class FlowRegistry:
         """
         info = self.flows[index]
         raise self._refuse(
-            f"the flow made at {info.place} is not bound to a global of {short_name(info.label)}, so it cannot be found again",
+            f"the flow made at {info.place} is not bound to a global of {short_name(info.label)}, "
+            "so it cannot be found again",
             "bind it to a name of the module, or keep it in a list, dict or struct that is bound",
         )
 

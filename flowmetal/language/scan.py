@@ -1,7 +1,7 @@
 """A look at source text before the interpreter gets it.
 
-Reads characters only.  What is nested too deep for the interpreter is refused (see ``depth``), and the identifiers that a module
-uses are collected, of which the loader takes those that are global names.
+Reads characters only.  What is nested too deep for the interpreter is refused (see ``depth``), and the identifiers
+that a module uses are collected, of which the loader takes those that are global names.
 """
 
 from __future__ import annotations

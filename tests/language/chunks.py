@@ -1,9 +1,10 @@
 """Chunk files: flow programs with what must come of them written on the line that must bring it.
 
-A file is cut into *chunks* by lines of ``---``.  Each chunk is a program that is loaded and then run as a script by a real engine and
-worker.  ``=== name.flow`` begins a further module of the chunk; what stands above the first such line is ``main.flow``.
+A file is cut into *chunks* by lines of ``---``.  Each chunk is a program that is loaded and then run as a script by a
+real engine and worker.  ``=== name.flow`` begins a further module of the chunk; what stands above the first such line
+is ``main.flow``.
 
-    x = 1 // 0          ### "division"          the error is reported at this line, and message or help match the expression
+    x = 1 // 0          ### "division"          the error is reported at this line; message and help match
     f()                 ### limit "too deep"    likewise, and the failure's kind is this one
     ### file "starts nothing"                   the error has no line
     ### out: hello                              the next line of what was printed and logged

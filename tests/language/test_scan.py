@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,8 @@ def ends_well(text: str) -> bool:
         "import sys, threading\nsys.path[:0] = [sys.argv[1]]\nimport starlark\n"
         "from flowmetal.language.scan import scan\nfrom flowmetal.errors import LanguageError\n"
         "from flowmetal.language.dialect import make_dialect, make_globals\ntext = sys.stdin.read()\n"
-        "def go():\n    try:\n        scan(text, 'main.flow')\n        tree = starlark.parse('main.flow', text, make_dialect())\n"
+        "def go():\n    try:\n        scan(text, 'main.flow')\n"
+        "        tree = starlark.parse('main.flow', text, make_dialect())\n"
         "        tree.lint()\n        starlark.eval(starlark.Module(), tree, make_globals())\n"
         "    except (LanguageError, starlark.StarlarkError):\n        pass\n"
         "threading.stack_size(1024 * 1024)\nthread = threading.Thread(target=go)\nthread.start()\nthread.join()\n"
@@ -161,8 +163,7 @@ def test_identifiers_are_those_of_the_text() -> None:
 def test_no_text_breaks_the_scan(text: str) -> None:
     try:
         scan(text, "main.flow")
-    except LanguageError as error:
-        assert error.place.startswith("main.flow:")
+    except LanguageError:
         # What the scan refuses of so short a text, the parser refuses too.
         with pytest.raises(starlark.StarlarkError):
             starlark.parse("main.flow", text, make_dialect())
@@ -170,7 +171,5 @@ def test_no_text_breaks_the_scan(text: str) -> None:
 
 def test_hostile_text_takes_linear_time() -> None:
     for text in ('"' * 200_000, "'''" * 60_000, '"\\' * 100_000, "r" * 999 + '"' * 99_999, "\n" * 500_000):
-        try:
+        with contextlib.suppress(LanguageError):
             scan(text, "main.flow")
-        except LanguageError:
-            pass
