@@ -14,7 +14,6 @@ from typing import Any
 import msgpack
 import pytest
 
-from flowmetal.engine import process
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.settings import Limits
 from flowmetal.testing.harness import Lab, in_loop, value_of
@@ -75,7 +74,7 @@ class WithImpostor(WorkerTap):
             return real([sys.executable, str(script), descriptor, self._case, str(self._loaded)], **options)
 
         with self._monkeypatch.context() as patch:
-            patch.setattr(process.subprocess, "Popen", popen)
+            patch.setattr(subprocess, "Popen", popen)
             self.impostor = WorkerProcess(limits, on_messages, ended)
         self.pids.append(self.impostor.pid)
         return self.impostor
