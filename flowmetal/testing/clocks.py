@@ -1,0 +1,20 @@
+"""Clocks that a test holds in its hands."""
+
+from __future__ import annotations
+
+import time
+
+
+class ShiftedClock:
+    """The machine's clocks, the wall clock moved by ``shift_seconds``: as if someone had set it, or as if time had passed unseen."""
+
+    def __init__(self, shift_seconds: float = 0.0) -> None:
+        self.shift_seconds = shift_seconds
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self.shift_seconds
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
