@@ -1,4 +1,4 @@
-"""``./dev bench [CASE…] [--quick] [--json FILE]``: measures, and prints each figure beside what it is to reach and the machine's limit."""
+"""Measures, and prints each figure beside what it is to reach and the machine's limit: ``./dev bench [CASE…]``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def main() -> int:
     unknown = [name for name in names if name not in CASES]
     if unknown:
         parser.error(f"there is no case {unknown[0]!r}: choose from {', '.join(CASES)}")
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}"
+    )
     rows: list[Row] = []
     for name in names:
         for row in CASES[name]():
@@ -40,7 +42,8 @@ def _line(row: Row) -> str:
     bound = "≤" if row.at_most else "≥"
     limit = f"   limit {_number(row.limit)} {row.unit} ({row.limit_is})" if row.limit is not None else ""
     mark = "ok  " if row.is_reached else "MISS"
-    return f"{mark} {row.case:<11} {row.what:<34} {_number(row.figure):>10} {row.unit:<4} {bound} {_number(row.reach):>7}{limit}"
+    figure, reach = _number(row.figure), _number(row.reach)
+    return f"{mark} {row.case:<11} {row.what:<34} {figure:>10} {row.unit:<4} {bound} {reach:>7}{limit}"
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import FLOWS, kill_when, run_flow, temporary_place, timed_command
@@ -22,7 +21,7 @@ _REPEATS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure; ``at_most`` says whether ``reach`` is an upper or a lower bound; ``limit`` is in the same unit, or None."""
+    """One figure; ``reach`` is an upper bound if ``at_most``, else a lower; ``limit`` is in the same unit, or None."""
 
     case: str
     what: str
@@ -61,7 +60,16 @@ def record() -> Iterator[Row]:
     """A3: 100,000 actions that need no answer."""
     with temporary_place() as place:
         limit = batched_puts_per_second(place)
-    yield Row("A3 record", "record-only actions", 100_000 / _best("record"), "/s", 60_000, False, limit, "LMDB puts in batches of 100")
+    yield Row(
+        "A3 record",
+        "record-only actions",
+        100_000 / _best("record"),
+        "/s",
+        60_000,
+        False,
+        limit,
+        "LMDB puts in batches of 100",
+    )
 
 
 def many() -> Iterator[Row]:
@@ -73,13 +81,22 @@ def sleepers() -> Iterator[Row]:
     """C: 1,000 runs that sleep 2 s."""
     measured = run_flow("sleepers", {"count": 1_000, "seconds": 2.0}, flow="sleepers")
     yield Row("C sleepers", "1,000 sleeps of 2 s", measured.seconds, "s", 2.5, True, 2.0, "the sleep itself")
-    yield Row("C sleepers", "resident, all processes", (measured.engine_bytes + measured.worker_bytes) / MIB, "MiB", 100, True)
+    yield Row(
+        "C sleepers", "resident, all processes", (measured.engine_bytes + measured.worker_bytes) / MIB, "MiB", 100, True
+    )
 
 
 def sleepers_100k() -> Iterator[Row]:
     """C: 100,000 runs that sleep at once."""
     measured = run_flow("sleepers", {"count": 100_000, "seconds": 30.0}, flow="sleepers")
-    yield Row("C sleepers", "100,000 at once, resident", (measured.engine_bytes + measured.worker_bytes) / MIB, "MiB", 250, True)
+    yield Row(
+        "C sleepers",
+        "100,000 at once, resident",
+        (measured.engine_bytes + measured.worker_bytes) / MIB,
+        "MiB",
+        250,
+        True,
+    )
     yield Row("memory", "journal of a waiting run", measured.journal_bytes / 100_000, "B", 2_048, True)
 
 
@@ -129,11 +146,14 @@ def _replay(count: int, slept_seconds: float) -> float:
         (place / "home").mkdir()
         journal = open_journal(place / "home")
         try:
+
             def sleeps() -> bool:
                 header = journal.header("replay")
                 return header is not None and header.wake_at_ms is not None
 
-            kill_when(place, sleeps, "run", flow, "--id", "replay", "--count", str(count), "--seconds", str(slept_seconds))
+            kill_when(
+                place, sleeps, "run", flow, "--id", "replay", "--count", str(count), "--seconds", str(slept_seconds)
+            )
         finally:
             journal.store.close()
         assert journal_path.is_dir()
@@ -165,5 +185,3 @@ CASES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
 """By name, the long ones last."""
 
 LONG: Final = frozenset({"replay_1m", "sleepers_100k"})
-
-

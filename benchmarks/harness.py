@@ -29,7 +29,7 @@ _SAMPLE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds from the start of a run until its durable end; peak resident bytes of engine and worker; bytes of journal."""
+    """Seconds from a run's start until its durable end; peak resident bytes of engine and worker; journal bytes."""
 
     seconds: float
     engine_bytes: int
@@ -48,7 +48,9 @@ def temporary_place() -> Iterator[Path]:
         shutil.rmtree(place)
 
 
-def run_flow(name: str, arguments: dict[str, Any] | None = None, *, flow: str = "", limits: Limits | None = None) -> Measured:
+def run_flow(
+    name: str, arguments: dict[str, Any] | None = None, *, flow: str = "", limits: Limits | None = None
+) -> Measured:
     """Runs ``flows/NAME.flow``, its body or one flow of it; fails unless it ends in Ok."""
     with temporary_place() as place:
         return asyncio.run(_run(place, name, arguments or {}, flow, limits or Limits()))
@@ -72,7 +74,9 @@ async def _run(place: Path, name: str, arguments: dict[str, Any], flow: str, lim
         seconds = time.perf_counter() - begin
         sampler.cancel()
         if outcome.value is None or not is_ok_packed(outcome.value):
-            raise RuntimeError(outcome.error.show() if outcome.error else to_text(unpack(outcome.value or b"\xc0"), 500))
+            raise RuntimeError(
+                outcome.error.show() if outcome.error else to_text(unpack(outcome.value or b"\xc0"), 500)
+            )
         return Measured(seconds, peak[0], peak[1], journal.store.size_bytes())
     finally:
         engine.close()
@@ -103,14 +107,20 @@ def command(place: Path, *arguments: str) -> list[str]:
 def timed_command(place: Path, *arguments: str) -> float:
     """Seconds of a whole ``flowmetal`` process; fails unless it exits 0."""
     begin = time.perf_counter()
-    subprocess.run(command(place, *arguments), cwd=place / "work", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    subprocess.run(
+        command(place, *arguments), cwd=place / "work", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     return time.perf_counter() - begin
 
 
 def kill_when(place: Path, ready: Callable[[], bool], *arguments: str) -> None:
     """Starts a ``flowmetal`` process and ends it with SIGKILL as soon as ``ready`` says so."""
     process = subprocess.Popen(
-        command(place, *arguments), cwd=place / "work", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(place, *arguments),
+        cwd=place / "work",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while not ready():
         if process.poll() is not None:

@@ -30,7 +30,9 @@ def _rate(path: Path, batch: int) -> float:
     begin = time.perf_counter()
     try:
         while (elapsed := time.perf_counter() - begin) < _PROBE_SECONDS:
-            items: Iterable[tuple[bytes, bytes]] = [(b"probe\0" + number.to_bytes(8, "big"), value) for number in range(puts, puts + batch)]
+            items: Iterable[tuple[bytes, bytes]] = [
+                (b"probe\0" + number.to_bytes(8, "big"), value) for number in range(puts, puts + batch)
+            ]
             with store.update() as update:
                 update.put_many("events", list(items))
             puts += batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 
@@ -31,12 +31,14 @@ def home_path(option: str | None = None) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_state_dir("flowmetal"))
 
 
-def durability() -> str:
+def durability() -> Literal["full", "os"]:
     """``full`` (every commit reaches the disk) or ``os`` (every commit survives the process)."""
     chosen = os.environ.get(DURABILITY_VARIABLE, "full")
-    if chosen not in ("full", "os"):
-        raise HomeError(f"{DURABILITY_VARIABLE} is {chosen!r}", remedy="it is `full` (the default) or `os`")
-    return chosen
+    if chosen == "full":
+        return "full"
+    if chosen == "os":
+        return "os"
+    raise HomeError(f"{DURABILITY_VARIABLE} is {chosen!r}", remedy="it is `full` (the default) or `os`")
 
 
 def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
@@ -47,7 +49,10 @@ def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
     """
     path = home / JOURNAL_DIRECTORY
     if must_exist and not path.is_dir():
-        raise HomeError(f"there is no journal in {home}", remedy="name the home with --home or FLOWMETAL_HOME; `flowmetal run` makes one")
+        raise HomeError(
+            f"there is no journal in {home}",
+            remedy="name the home with --home or FLOWMETAL_HOME; `flowmetal run` makes one",
+        )
     return Journal(LmdbStore(path, durability=durability()), home, SystemClock())
 
 

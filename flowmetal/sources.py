@@ -1,4 +1,4 @@
-"""Where the text of modules comes from when a program is loaded from files: the program's root, and the prelude that ships with Flowmetal."""
+"""Where the text of modules comes from when a program is loaded from files: its root, and the prelude."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class FileSources:
                 raise LanguageError(f"{shown} is a link that leaves the program's root", place=shown)
             return decode_source(resolved.read_bytes(), shown)
         except FileNotFoundError:
-            raise LanguageError(f"there is no file {shown}{self._near(path)}", remedy=f"the program's root is {directory}") from None
+            raise LanguageError(
+                f"there is no file {shown}{self._near(path)}", remedy=f"the program's root is {directory}"
+            ) from None
         except OSError as error:
             raise LanguageError(f"{shown} cannot be read: {error.strerror}") from None
 
@@ -61,7 +63,9 @@ def locate(file: str, prelude: Path) -> tuple[str, FileSources]:
     """
     path = Path(file)
     if path.suffix != ".flow":
-        raise UsageError(f"{file} is not a .flow file", remedy="flow files end in .flow; a flow of one is named FILE.flow:NAME")
+        raise UsageError(
+            f"{file} is not a .flow file", remedy="flow files end in .flow; a flow of one is named FILE.flow:NAME"
+        )
     if not path.exists():
         names = [str(each) for each in path.parent.glob("*.flow")] if path.parent.is_dir() else []
         raise UsageError(f"there is no file {file}{did_you_mean(file, names)}")

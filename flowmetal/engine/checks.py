@@ -56,7 +56,9 @@ def _check_start(run: HotRun, number: int, verb: str, target: str, wire: list[Wi
         raise BadMessage("a call without arguments")
     if len(wire) == 3:
         policy = wire[2]
-        if not (isinstance(policy, dict) and "dict" in policy and all(type(name) is str for name in policy["dict"][::2])):
+        if not (
+            isinstance(policy, dict) and "dict" in policy and all(type(name) is str for name in policy["dict"][::2])
+        ):
             raise BadMessage("a policy that is none")
         check_policy(policy, "flow" if verb in FLOW_VERBS else "effect")
     if not all(_is_task(run, each) for each in deps) or not tasks_in(wire[:2]) <= set(deps):

@@ -1,4 +1,4 @@
-"""``options(f, detach = True)``: a flow that becomes a root run of its own, in the transaction of the action that asked for it."""
+"""``options(f, detach = True)``: a flow that becomes a root run of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ def start_detached(runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAc
     digest = hashlib.sha256(args).hexdigest()
     existing = runs.ledger.journal.header(run_id)
     if existing is not None and (existing.flow, existing.args_digest) != (action.target, digest):
-        failure = Failure("failed", f"the run {run_id} exists with another flow or other arguments", flow=action.name, source=action.line)
+        failure = Failure(
+            "failed",
+            f"the run {run_id} exists with another flow or other arguments",
+            flow=action.name,
+            source=action.line,
+        )
         runs.deliver(run.run_id, action.number, pack(err(failure)))
         return
     if existing is None:
@@ -37,7 +42,9 @@ def start_detached(runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAc
     runs.deliver(run.run_id, action.number, pack(ok(run_id)))
 
 
-def _begin(runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAction, args: bytes, run_id: str, digest: str) -> None:
+def _begin(
+    runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAction, args: bytes, run_id: str, digest: str
+) -> None:
     ledger = runs.ledger
     parent = run.root
     fields = started_fields(ledger.journal, parent.header.run_id)
@@ -66,10 +73,14 @@ def _begin(runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAction, ar
         grants_digest=parent.grants.digest(),
     )
     kept = ledger.field(run_id, args)
-    ledger.append(run_id.encode(), events.started(ledger.now_ms, action.target, action.name, kept, detached=True, root=facts))
+    ledger.append(
+        run_id.encode(), events.started(ledger.now_ms, action.target, action.name, kept, detached=True, root=facts)
+    )
     ledger.put_header(header)
     if ledger.commit():
-        take_up(runs, scheduler, RootState(header, parent.program, nonce, parent.grants, parent.base_dir, parent.limits))
+        take_up(
+            runs, scheduler, RootState(header, parent.program, nonce, parent.grants, parent.base_dir, parent.limits)
+        )
         runs.root_taken_up(run_id)
 
 

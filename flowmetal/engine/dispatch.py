@@ -1,7 +1,8 @@
 """Takes the messages of workers: every field is hostile until it is checked here.
 
-A message of a run that the worker does not hold, of an old incarnation, or with an action number that is not the next one is refused; the
-first two happen innocently (a message was under way when the run was dropped), the third ends the worker.
+A message of a run that the worker does not hold, of an old incarnation, or with an action number that is not the next
+one is refused; the first two happen innocently (a message was under way when the run was dropped), the third ends the
+worker.
 """
 
 from __future__ import annotations
@@ -183,7 +184,9 @@ class Dispatcher:
             remaining = (action.due_ms - self._ledger.now_ms) / 1_000
             timers.after(run.run_id, action.number, max(0.0, min(remaining, duration)))
         only = len(run.open) == 1
-        self._put_header(run, wake_at_ms=action.due_ms, wake_action=action.number, status="waiting" if only else "running")
+        self._put_header(
+            run, wake_at_ms=action.due_ms, wake_action=action.number, status="waiting" if only else "running"
+        )
 
     # -- children that were inline ---------------------------------------------------------------------
 
@@ -198,10 +201,21 @@ class Dispatcher:
             raise BadMessage("a child that begins in the future")
         self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
         self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
-        run.open[number] = action = OpenAction(number, "call", target, args, line, name, is_inline=True, is_started=True)
+        run.open[number] = action = OpenAction(
+            number, "call", target, args, line, name, is_inline=True, is_started=True
+        )
         header = self._runs.begin_child(run, action, child_args, started_ms)
         run.inline_child = child_id(run_id, number)
-        child = HotRun(header.run_id, header.run_id.encode(), header, run.root, incarnation, run.worker, is_inline=True, alone=run.alone)
+        child = HotRun(
+            header.run_id,
+            header.run_id.encode(),
+            header,
+            run.root,
+            incarnation,
+            run.worker,
+            is_inline=True,
+            alone=run.alone,
+        )
         self._runs.hot[header.run_id] = child
         run.root.program.hot[header.run_id] = child
 
@@ -236,10 +250,13 @@ class Dispatcher:
     def _live(self, run: HotRun, message: list[Any]) -> None:
         run.is_live = True
         still_open = set(message[3])
-        reopened = [action for number, action in sorted(run.open.items()) if action.is_reopened and not action.is_started]
+        reopened = [
+            action for number, action in sorted(run.open.items()) if action.is_reopened and not action.is_started
+        ]
         for action in reopened:
             if action.verb == "cancel":
-                # It has no result of its own.  That its task has none means that the engine ended before it was carried out.
+                # It has no result of its own.  That its task has none means that the engine ended before it was
+                # carried out.
                 del run.open[action.number]
                 self._runs.cancel_task(run, unpack(action.args)[0])
         for action in reopened:

@@ -1,4 +1,4 @@
-"""The one gate: every effect is decided on here, and performed only with the decision in hand, and only once all before it is durable."""
+"""The one gate: an effect is decided on here, and performed with the decision in hand once all before it is durable."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class Effects:
             return
         if isinstance(decision, Denied):
             details = {"dict": ["option", decision.option]}
-            self._deliver(run.run_id, action, err(Failure("denied", decision.message, details, action.name, action.line)))
+            self._deliver(
+                run.run_id, action, err(Failure("denied", decision.message, details, action.name, action.line))
+            )
             return
         if action.is_reopened:
             self._runs.ledger.append(run.key, events.attempt(self._runs.ledger.now_ms, action.number, 1, True))
@@ -82,7 +84,13 @@ class Effects:
         return len(self._in_flight)
 
     def _execute(
-        self, run_id: str, action: OpenAction, effect: Effect, allowed: tuple[Allowed, ...], args: dict[str, Wire], context: EffectContext
+        self,
+        run_id: str,
+        action: OpenAction,
+        effect: Effect,
+        allowed: tuple[Allowed, ...],
+        args: dict[str, Wire],
+        context: EffectContext,
     ) -> None:
         if not self._in_flight.get((run_id, action.number)):
             self._landed(run_id, action, None)  # cancelled before it began
@@ -121,15 +129,26 @@ class Effects:
         try:
             packed = pack(result)
         except FlowmetalError as error:
-            packed = pack(err(Failure("limit", f"{action.name}: {error.message}", flow=action.name, source=action.line)))
+            packed = pack(
+                err(Failure("limit", f"{action.name}: {error.message}", flow=action.name, source=action.line))
+            )
         self._runs.deliver(run_id, action.number, packed)
 
 
-def _attempt(effect: Effect, allowed: tuple[Allowed, ...], args: dict[str, Wire], context: EffectContext, action: OpenAction) -> Wire:
+def _attempt(
+    effect: Effect, allowed: tuple[Allowed, ...], args: dict[str, Wire], context: EffectContext, action: OpenAction
+) -> Wire:
     try:
         return ok(effect.perform(allowed, args, context))
     except EffectFailure as error:
         return err(error.to_failure(action.name, action.line))
     except Exception as error:
         # A fault of the effect's own code ends this action, not the engine; the text names the type for the bug report.
-        return err(Failure("effect", f"{action.name} failed unexpectedly: {type(error).__name__}: {error}", flow=action.name, source=action.line))
+        return err(
+            Failure(
+                "effect",
+                f"{action.name} failed unexpectedly: {type(error).__name__}: {error}",
+                flow=action.name,
+                source=action.line,
+            )
+        )

@@ -1,7 +1,8 @@
 """The engine: one asyncio loop that owns a home's runs while it lives.
 
-Everything happens in turns.  A turn begins with frames from a worker, a timer, the end of an effect, mail, or a call of the methods
-below; it ends with ``settle``: what waits for durability is committed and let go, ready runs are given to workers, frames are written.
+Everything happens in turns.  A turn begins with frames from a worker, a timer, the end of an effect, mail, or a call
+of the methods below; it ends with ``settle``: what waits for durability is committed and let go, ready runs are given
+to workers, frames are written.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _MAIL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a root run came out: ``value`` is the encoded Result, or None with the ``error`` that stopped it unfinished."""
+    """How a root run came out: ``value`` is the encoded Result, or None with the ``error`` that stopped it."""
 
     header: Header
     value: bytes | None
@@ -82,7 +83,9 @@ class Engine:
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
         self._runs.root_taken_up = self._expect
-        self._runs.start_detached = lambda run, action, args: start_detached(self._runs, self._scheduler, run, action, args)
+        self._runs.start_detached = lambda run, action, args: start_detached(
+            self._runs, self._scheduler, run, action, args
+        )
         self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
         self._seen_transaction = journal.store.last_transaction()
         self._mail_timer: asyncio.TimerHandle | None = None
@@ -127,7 +130,9 @@ class Engine:
         begun = self._journal.begin(asked, self.engine_id)
         if begun.outcome == "started":
             # The program at hand is the one that was pinned; no second worker for it.
-            self._programs.remember(program_key(begun.header.program, begun.header.grants_digest, program.limits), program)
+            self._programs.remember(
+                program_key(begun.header.program, begun.header.grants_digest, program.limits), program
+            )
             self._take_up(begun.header, fresh=request.args)
         elif begun.outcome == "adopted":
             self._take_up(begun.header)

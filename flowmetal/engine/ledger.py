@@ -1,8 +1,8 @@
 """Appending and committing: when what is known becomes durable.
 
-Group commit: a batch closes when someone waits for it — an effect that is about to start, an answer about to be shown — or 5 ms after
-its first event.  Commit and effects share the engine's one thread, which was measured to be faster than handing batches to
-another: the handing over costs more than the disk.
+Group commit: a batch closes when someone waits for it — an effect that is about to start, an answer about to be shown
+— or 5 ms after its first event.  Commit and effects share the engine's one thread, which was measured to be faster
+than handing batches to another: the handing over costs more than the disk.
 
 Output-commit rule: ``when_durable`` is the only way by which anything leaves the engine for the world.
 """
@@ -68,7 +68,9 @@ class Ledger:
 
     def action(self, run_id: str, key: bytes, number: int, callee: str, args: bytes, line: str, **more: Any) -> int:
         """Appends an ``action``; ``more`` are value, due_ms, deps, name."""
-        return self.writer.append(key, events.action(self.now_ms, number, callee, self.field(run_id, args), line, **more))
+        return self.writer.append(
+            key, events.action(self.now_ms, number, callee, self.field(run_id, args), line, **more)
+        )
 
     def result(self, run_id: str, number: int, value: bytes, *, late: bool = False) -> int:
         """Appends a ``result``."""

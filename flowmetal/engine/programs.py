@@ -200,7 +200,9 @@ class Programs:
             return
         if not program.is_loaded:
             program.failed_loads += 1
-            self._loaded(program, LanguageError(f"the program cannot be loaded: {reason}", place=program.main.removeprefix("//")))
+            self._loaded(
+                program, LanguageError(f"the program cannot be loaded: {reason}", place=program.main.removeprefix("//"))
+            )
         program.worker = None
         self._on_end(program, reason)
 

@@ -1,8 +1,8 @@
 """The heart of the engine: actions come in, results go out, runs begin and end.
 
-A result travels one way.  Whatever produced it — an effect, a child's end, a timer, a wait that is answered, a cancel — calls ``deliver``, which
-appends it to the history of the run that asked, then shows it to that run's worker if it is hot, or to its ``ColdWait`` if
-it is not, and at last to the actions of the same run that depend on it.
+A result travels one way.  Whatever produced it — an effect, a child's end, a timer, a wait that is answered, a cancel
+— calls ``deliver``, which appends it to the history of the run that asked, then shows it to that run's worker if it
+is hot, or to its ``ColdWait`` if it is not, and at last to the actions of the same run that depend on it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class Runs:
         chain = Failure.from_wire(cause).chain()
         if len(chain) > _MAX_CAUSES:
             cause = chain[-1].to_wire()
-        failure = Failure("upstream", f"a task that {action.name} needs has failed", flow=action.name, source=action.line, cause=cause)
+        failure = Failure(
+            "upstream", f"a task that {action.name} needs has failed", flow=action.name, source=action.line, cause=cause
+        )
         try:
             packed = pack(err(failure))
         except ValueCodecError:
@@ -119,7 +121,9 @@ class Runs:
         try:
             packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
         except ValueCodecError as error:
-            failure = Failure("limit", f"the arguments of {action.name}: {error.message}", flow=action.name, source=action.line)
+            failure = Failure(
+                "limit", f"the arguments of {action.name}: {error.message}", flow=action.name, source=action.line
+            )
             self.deliver(run.run_id, action.number, pack(err(failure)))
             return
         if len(call) > 2 and policy_items(call[2]).get("detach"):
@@ -291,7 +295,13 @@ class Runs:
         kept = self.ledger.field(run_id, value)
         self.ledger.append(run_id.encode(), events.finished(self.ledger.now_ms, status, kept))
         header = replace(
-            header, status=status, result=kept, finished_ms=self.ledger.now_ms, wake_at_ms=None, wake_action=None, owner=b""
+            header,
+            status=status,
+            result=kept,
+            finished_ms=self.ledger.now_ms,
+            wake_at_ms=None,
+            wake_action=None,
+            owner=b"",
         )
         self.ledger.put_header(header)
         self.forget(run_id)
@@ -329,15 +339,21 @@ class Runs:
         if action is None:
             return
         child = child_id(run.run_id, number)
-        may_have_begun = action.is_started or (action.is_reopened and all(each in run.task_results for each in action.deps))
+        may_have_begun = action.is_started or (
+            action.is_reopened and all(each in run.task_results for each in action.deps)
+        )
         if action.verb in ("do", "start"):
             started = may_have_begun and not action.missing
             self.abandon(run.run_id, number)
             details = {"dict": ["may_have_run", True]} if started else None
-            failure = Failure("cancelled", f"{action.name} was cancelled", details, flow=action.name, source=action.line)
+            failure = Failure(
+                "cancelled", f"{action.name} was cancelled", details, flow=action.name, source=action.line
+            )
             self.deliver(run.run_id, number, pack(err(failure)))
         elif not action.is_started and not (may_have_begun and self.has_begun(child)):
-            failure = Failure("cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line)
+            failure = Failure(
+                "cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line
+            )
             self.deliver(run.run_id, number, pack(err(failure)))
         else:
             self.cancel_tree(child, "its caller cancelled it")
@@ -381,7 +397,7 @@ class Runs:
             self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled")
 
     def _begin_callers_anew(self, run: HotRun) -> None:
-        """Takes the callers of an inline child from its thread: the worker may have given them a Result of the child of its own."""
+        """Takes the callers of an inline child off its thread: the worker may have given them a Result of its own."""
         while (caller := self.hot.get(run.header.parent)) is not None and caller.inline_child == run.run_id:
             self.hot.pop(caller.run_id)
             caller.root.program.hot.pop(caller.run_id, None)

@@ -1,7 +1,9 @@
-"""Which runs are hot: gives runs to workers, evicts parked ones to make room, and sees to what a dead worker leaves behind.
+"""Which runs are hot: gives runs to workers, evicts parked ones to make room, and sees to what a dead worker leaves
+behind.
 
-A worker's fault may be any of the runs that it was evaluating.  They go to a fresh worker one at a time, *alone* and without inlining, so
-that the next death has one suspect; a run at whose third death since its last new event nobody else is suspect ends as crashed.
+A worker's fault may be any of the runs that it was evaluating.  They go to a fresh worker one at a time, *alone* and
+without inlining, so that the next death has one suspect; a run at whose third death since its last new event nobody
+else is suspect ends as crashed.
 """
 
 from __future__ import annotations
@@ -134,7 +136,9 @@ class Scheduler:
         self.stream(run)
         return True
 
-    def _send_start(self, run: HotRun, flow: str, name: str, args: bytes, started_ms: int, line: str, *, replay: bool) -> None:
+    def _send_start(
+        self, run: HotRun, flow: str, name: str, args: bytes, started_ms: int, line: str, *, replay: bool
+    ) -> None:
         about = {
             "flow": flow,
             "name": name,

@@ -25,7 +25,8 @@ from flowmetal.settings import Limits
 class RunRequest:
     """What someone wants run.
 
-    ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``; ``base_dir`` absolute.
+    ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``;
+    ``base_dir`` absolute.
     """
 
     run_id: str
@@ -88,7 +89,9 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
         grants = _current_grants(journal, header.run_id, grants)
     limits = Limits.from_data(fields["limits"])
     key = program_key(header.program, header.grants_digest, limits)
-    program = programs.pinned(key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits)
+    program = programs.pinned(
+        key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits
+    )
     return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits)
 
 
@@ -102,7 +105,11 @@ def started_fields(journal: Journal, run_id: str) -> Mapping[str, Any]:
         if event.kind == "started":
             return event.fields
         break
-    raise JournalError(f"the run {run_id} has no first event", place=f"events {run_id}", remedy="`flowmetal verify` lists what is damaged")
+    raise JournalError(
+        f"the run {run_id} has no first event",
+        place=f"events {run_id}",
+        remedy="`flowmetal verify` lists what is damaged",
+    )
 
 
 def _current_grants(journal: Journal, run_id: str, grants: GrantSet) -> GrantSet:

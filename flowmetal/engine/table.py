@@ -1,7 +1,7 @@
 """What the engine keeps in memory of runs.
 
-A run is *hot* while a worker holds it; of a run that is *cold* the engine remembers at most a timer and what it waits for, so that a
-hundred thousand sleepers cost next to nothing.
+A run is *hot* while a worker holds it; of a run that is *cold* the engine remembers at most a timer and what it waits
+for, so that a hundred thousand sleepers cost next to nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Timers of runs: one heap for the engine.
 
-A sleep is measured on the monotonic clock while the engine lives; a moment (``sleep_until``, a deadline) on the wall clock, which is
-looked at again every 30 seconds, since it may be set.
+A sleep is measured on the monotonic clock while the engine lives; a moment (``sleep_until``, a deadline) on the wall
+clock, which is looked at again every 30 seconds, since it may be set.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Timers:
     def at(self, run_id: str, number: int, moment: float) -> None:
         """Fires at ``moment``, seconds since the epoch."""
         self._moments[(run_id, number)] = moment
-        self._push(self._clock.monotonic() + min(max(0.0, moment - self._clock.now()), _LOOK_AGAIN_SECONDS), run_id, number)
+        self._push(
+            self._clock.monotonic() + min(max(0.0, moment - self._clock.now()), _LOOK_AGAIN_SECONDS), run_id, number
+        )
 
     def has(self, run_id: str, number: int) -> bool:
         """Whether a timer of a run is set."""

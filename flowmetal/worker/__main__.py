@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -25,10 +26,9 @@ def main() -> None:
     connection = socket.socket(fileno=descriptor)
     threading.stack_size(limits.thread_stack_bytes)
     apply_limits(limits)
-    try:
+    # If the engine has gone, there is nobody left to tell.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Session(Channel(connection), limits).serve()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the engine has gone, and there is nobody left to tell
     os._exit(0)
 
 

@@ -1,12 +1,12 @@
 """What carries a run forward: action numbers, replay, waiting.
 
-Three rules keep a first run and a replay the same.  Every answer a flow gets is wire data as the journal holds it.  Numbers are given
-out by the flow's own calls only, never by what arrives.  What can see an order of arrival is asked of the engine, from
-whose journal the answer comes again on replay.
+Three rules keep a first run and a replay the same.  Every answer a flow gets is wire data as the journal holds it.
+Numbers are given out by the flow's own calls only, never by what arrives.  What can see an order of arrival is asked
+of the engine, from whose journal the answer comes again on replay.
 
 While a run has a ``history``, each action is compared with the recorded one and takes the recorded result.  The
-history ends when an action is asked for that it does not hold, or when a recorded action has no result: the run *goes live*, and
-tells the engine which of its recorded actions are still open.
+history ends when an action is asked for that it does not hold, or when a recorded action has no result: the run *goes
+live*, and tells the engine which of its recorded actions are still open.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ class Driver:
         if run.history is None:
             return
         if run.history.actions:
-            self.mismatch(run, run.history.actions[0], "(nothing: it waits for a result that is not recorded)", "", None)
+            self.mismatch(
+                run, run.history.actions[0], "(nothing: it waits for a result that is not recorded)", "", None
+            )
         run.results.update(run.history.results)
         run.history = None
         still_open = [number for number in run.open if number not in run.results]
@@ -206,7 +208,16 @@ class Driver:
             self._materialize(parent)
         run.materialized = True
         self.mailboxes[run.run_id] = self.strand.mailbox
-        message = ["enter", parent.run_id, parent.incarnation, run.parent_number, run.callee, run.packed, run.line, run.name]
+        message = [
+            "enter",
+            parent.run_id,
+            parent.incarnation,
+            run.parent_number,
+            run.callee,
+            run.packed,
+            run.line,
+            run.name,
+        ]
         self.outlet.send([*message, pack([run.args, run.kwargs]), run.started_ms])
 
     # -- waiting ---------------------------------------------------------------------------------------
@@ -280,7 +291,7 @@ class Driver:
                     run.open.pop(message[3], None)
                 elif message[0] == "history" and run.history is not None:
                     run.history.add(message[3], message[4])
-                return message[0] != "drop"
+                return bool(message[0] != "drop")
         return False
 
     # -- time ------------------------------------------------------------------------------------------

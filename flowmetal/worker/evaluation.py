@@ -1,11 +1,12 @@
 """Evaluating runs: from a start message, or from a blocking call, to an outcome.
 
-A blocking child is evaluated *inline*, within its parent's callback, while it has no event of its own.  If it ends without an
-action it is one combined event of its parent; else its first action makes it a run of the engine's, which after an eviction lives
-on a strand of its own and is never inlined again.
+A blocking child is evaluated *inline*, within its parent's callback, while it has no event of its own.  If it ends
+without an action it is one combined event of its parent; else its first action makes it a run of the engine's, which
+after an eviction lives on a strand of its own and is never inlined again.
 
-What ends an evaluation: a value, a failure (``fail``, ``unwrap``, an error), the fuel, or the unwinding of the whole strand, which is
-no outcome at all.  A fault of the process — memory, stack, panic — is none either: the worker ends and says why.
+What ends an evaluation: a value, a failure (``fail``, ``unwrap``, an error), the fuel, or the unwinding of the whole
+strand, which is no outcome at all.  A fault of the process — memory, stack, panic — is none either: the worker ends
+and says why.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Evaluator:
                 del self._driver.mailboxes[each.run_id]
         return runs
 
-    def inline(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire], child_at: tuple[str, bytes, str, str]) -> Answer:
+    def inline(
+        self, run: Run, index: int, args: list[Wire], kwargs: list[Wire], child_at: tuple[str, bytes, str, str]
+    ) -> Answer:
         """Evaluates a blocking child of a live run within its parent's call.
 
         ``child_at`` is what the parent's action says: callee, packed arguments, source line, name.
@@ -90,7 +93,9 @@ class Evaluator:
             driver.outlet.send(["done", child.run_id, child.incarnation, data])
             driver.mailboxes.pop(child.run_id, None)
         else:
-            driver.emit(run, ["child", run.run_id, run.incarnation, child.parent_number, *child_at[:3], data, child.name])
+            driver.emit(
+                run, ["child", run.run_id, run.incarnation, child.parent_number, *child_at[:3], data, child.name]
+            )
         return answer_of(data)
 
     def _child(self, run: Run, index: int, args: list[Wire], kwargs: list[Wire]) -> Run:
@@ -130,7 +135,9 @@ class Evaluator:
             except ArgumentError as error:
                 text = f"{error.message} ({error.remedy})" if error.remedy else error.message
                 return [False, None, Failure("error", text, flow=run.name, source=run.line).to_wire()]
-        return self._driver.program.enter(run.index, run.context, run.bound, run.args, run.kwargs, lambda: self._tick(run))
+        return self._driver.program.enter(
+            run.index, run.context, run.bound, run.args, run.kwargs, lambda: self._tick(run)
+        )
 
     def _outcome_of_error(self, run: Run, text: str) -> Answer:
         program = self._driver.program
@@ -197,7 +204,11 @@ class Evaluator:
         if run.number == 0:
             found = self._driver.program.find_nothing_started(printed=run.log_index > 0)
             if found is not None:
-                return [False, None, Failure("error", found.message, flow=run.name, source=found.place, trace=found.excerpt).to_wire()]
+                return [
+                    False,
+                    None,
+                    Failure("error", found.message, flow=run.name, source=found.place, trace=found.excerpt).to_wire(),
+                ]
         return run.direct_last[1] if run.direct_last is not None else None
 
     def _place(self, run: Run, *, ours: bool) -> str:
@@ -219,4 +230,12 @@ class Evaluator:
             return pack({"result": answer})
         except (ValueCodecError, ValueError, OverflowError) as error:
             source = self._place(run, ours=True)
-            return pack({"result": [False, None, Failure("limit", f"the result: {error}", flow=run.name, source=source).to_wire()]})
+            return pack(
+                {
+                    "result": [
+                        False,
+                        None,
+                        Failure("limit", f"the result: {error}", flow=run.name, source=source).to_wire(),
+                    ]
+                }
+            )

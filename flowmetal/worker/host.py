@@ -37,7 +37,9 @@ class FlowHost:
         """``call`` without policy and arguments."""
         return self.call(index, None, [], [], [], stack)
 
-    def call(self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+    def call(
+        self, index: int, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+    ) -> Answer:
         """Runs a flow as a child and waits for it."""
         driver = self._driver
         run = driver.current()
@@ -60,7 +62,9 @@ class FlowHost:
         elif event is not None:
             answer = self._await_call(run, number)
         elif cause is not None:
-            failure = Failure("upstream", f"a task that {name} needs has failed", flow=run.name, source=line, cause=cause)
+            failure = Failure(
+                "upstream", f"a task that {name} needs has failed", flow=run.name, source=line, cause=cause
+            )
             answer = self._never_called(run, failure, callee, packed, line, name)
         elif run.inlining and run.depth < self._limits.inline_depth:
             if values:
@@ -92,7 +96,9 @@ class FlowHost:
         self._driver.wait_for(run, [number])
         return answer_of(run.results.pop(number))
 
-    def effect(self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str) -> Answer:
+    def effect(
+        self, name: str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+    ) -> Answer:
         """Performs an effect and waits for it."""
         driver = self._driver
         run = driver.current()
@@ -102,7 +108,14 @@ class FlowHost:
         return answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown))
 
     def start(
-        self, kind: str, index: int | str, policy: Wire, args: list[Wire], kwargs: list[Wire], tasks: list[int], stack: str
+        self,
+        kind: str,
+        index: int | str,
+        policy: Wire,
+        args: list[Wire],
+        kwargs: list[Wire],
+        tasks: list[int],
+        stack: str,
     ) -> list[int | str]:
         """Starts a flow or an effect; gives the number and the name of its task."""
         driver = self._driver
@@ -135,7 +148,10 @@ class FlowHost:
         line = site_of(stack)
         seconds = self._seconds(timeout)
         done = value_of(answer_of(driver.act(run, "wait", self._pack([numbers, seconds]), line, [], "wait")))
-        return [self._done_or_late(run, number, is_done, seconds, line) for number, is_done in zip(numbers, done, strict=True)]
+        return [
+            self._done_or_late(run, number, is_done, seconds, line)
+            for number, is_done in zip(numbers, done, strict=True)
+        ]
 
     def _done_or_late(self, run: Run, number: int, is_done: bool, seconds: float, line: str) -> Answer:
         if is_done:
@@ -203,7 +219,9 @@ class FlowHost:
         limit = self._limits.log_line_bytes
         cut = text if len(text) <= limit else f"{text[:limit]}…"
         packed = None if fields is None else self._pack(fields)
-        driver.emit(run, ["log", run.run_id, run.incarnation, run.number, run.log_index, cut, packed, site_of(stack), level])
+        driver.emit(
+            run, ["log", run.run_id, run.incarnation, run.number, run.log_index, cut, packed, site_of(stack), level]
+        )
 
     # -- the rest --------------------------------------------------------------------------------------
 
@@ -258,7 +276,9 @@ class FlowHost:
     def _check_tasks(self, run: Run, numbers: list[int]) -> None:
         for number in numbers:
             if number not in run.tasks:
-                raise self._refuse(f"task {number} was not started by this flow", "only the flow that started a task can use it")
+                raise self._refuse(
+                    f"task {number} was not started by this flow", "only the flow that started a task can use it"
+                )
 
     def _settle(self, run: Run, tasks: list[int]) -> tuple[dict[int, Wire], Wire]:
         """Waits for the tasks in a blocking call's arguments: their values by number, or the first failure."""
@@ -274,7 +294,9 @@ class FlowHost:
 
     def _seconds(self, duration: Wire) -> float:
         if not isinstance(duration, int | float | str) or isinstance(duration, bool):
-            raise self._refuse(f"a duration is a number of seconds or a text such as \"1h30m\", not {to_text(duration, 60)}")
+            raise self._refuse(
+                f'a duration is a number of seconds or a text such as "1h30m", not {to_text(duration, 60)}'
+            )
         try:
             seconds = float(parse_duration(duration))
         except UsageError as error:
@@ -294,5 +316,9 @@ def _too_large(name: str, line: str, call: list[Wire]) -> Failure | None:
 
 
 def _late(what: str, seconds: float, line: str) -> Answer:
-    message = f"{what} was done within {format_duration(seconds)}" if what == "no task" else f"{what} was not done after {format_duration(seconds)}; it goes on"
+    message = (
+        f"{what} was done within {format_duration(seconds)}"
+        if what == "no task"
+        else f"{what} was not done after {format_duration(seconds)}; it goes on"
+    )
     return [False, None, Failure("timeout", message, {"dict": ["running", True]}, source=line).to_wire()]

@@ -1,7 +1,8 @@
 """What a worker gives up before it reads its first frame.
 
-Memory, processor time, files, processes: limits of the operating system, which hold even when the interpreter does not.  On Linux
-the worker also dies with its engine's thread (``PR_SET_PDEATHSIG``); everywhere the end of its socket ends it.
+Memory, processor time, files, processes: limits of the operating system, which hold even when the interpreter does
+not.  On Linux the worker also dies with its engine's thread (``PR_SET_PDEATHSIG``); everywhere the end of its socket
+ends it.
 """
 
 from __future__ import annotations

@@ -13,15 +13,11 @@ Worker to engine, all but the first four with run id and incarnation as fields 1
     record    number, callee, args, line, value           an action that needs no answer
     child     number, callee, args, line, value, name     a child that ended without an action of its own
     act       number, callee, args, line, tasks, name     an action for the engine
-    enter     number, callee, args, line, name, child args, started (ms)   a child on its parent's thread becomes a run of its own
-    log       after, index, text, fields (value or None), line, level
-    wait      numbers                                     parked until one of these has a result
-    live      numbers still open                          replay is over
-    done      value (a Result)
-    evicted   last action number
-    mismatch  number, expected, got, expected line, got line
-    more                                                  the next slice of history, please
-    fault     text                                        the worker ends
+    enter     number, callee, args, line, name, child args, started (ms)   a child on its parent's thread becomes a
+    run of its own log       after, index, text, fields (value or None), line, level wait      numbers
+    parked until one of these has a result live      numbers still open                          replay is over done
+    value (a Result) evicted   last action number mismatch  number, expected, got, expected line, got line more
+    the next slice of history, please fault     text                                        the worker ends
 
 Engine to worker:
 
@@ -34,13 +30,14 @@ Engine to worker:
     evict     run id, incarnation                         a request, ignored by a run that is no longer parked
     drop      run id, incarnation                         the run is over: unwind, say nothing
 
-What a callee is: ``call REF`` and ``run REF`` for flows (blocking, or as a task), ``do NAME`` and ``start NAME`` for effects
-likewise, else the action's own name.
+What a callee is: ``call REF`` and ``run REF`` for flows (blocking, or as a task), ``do NAME`` and ``start NAME`` for
+effects likewise, else the action's own name.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgpack
@@ -51,7 +48,15 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 LENGTH: Final = struct.Struct(">I")
 BLOCKING: Final = frozenset({"call", "do", "sleep", "sleep_until", "wait", "wait_any", "close"})
 
-_TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP = "text", "int", "bytes", "list", "bytes or nil", "numbers", "map"
+_TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP = (
+    "text",
+    "int",
+    "bytes",
+    "list",
+    "bytes or nil",
+    "numbers",
+    "map",
+)
 _RUN: Final = (_TEXT, _INT)
 _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "hello": (_MAP,),
@@ -72,7 +77,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "mismatch": (*_RUN, _INT, _TEXT, _TEXT, _TEXT, _TEXT),
     "more": _RUN,
 }
-_CHECKS: Final = {
+_CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     _TEXT: lambda it: type(it) is str,
     _INT: lambda it: type(it) is int and 0 <= it < 2**53,
     _BYTES: lambda it: type(it) is bytes,

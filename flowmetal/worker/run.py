@@ -1,7 +1,8 @@
 """One hot run in the worker: its action numbers, its history while it is replayed, its results.
 
-A run is touched by one thread only, the *strand* it lives on.  A blocking child that has had no action yet lives on its parent's
-strand and is not known to the engine; its first action makes it a run of its own (``Session.materialize``).
+A run is touched by one thread only, the *strand* it lives on.  A blocking child that has had no action yet lives on
+its parent's strand and is not known to the engine; its first action makes it a run of its own
+(``Session.materialize``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ SCRIPT: Final = -1
 
 # An event's body as the journal writes it: numbers of kinds and letters of fields (docs/journal-format.md).
 KIND, NUMBER, CALLEE, ARGS, LINE, VALUE, AFTER, INDEX, LATE = "k", "n", "c", "a", "l", "v", "j", "q", "w"
-_ACTION, _CHILD, _RESULT, _TIMER_FIRED, _LOG = 2, 3, 5, 6, 9
+_ACTIONS: Final = (2, 3)
+_RESULT, _TIMER_FIRED, _LOG = 5, 6, 9
 
 
 class History:
@@ -58,7 +60,7 @@ class History:
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event[KIND]
-        if kind == _ACTION or kind == _CHILD:
+        if kind in _ACTIONS:
             self.actions.append(event)
         elif kind == _RESULT:
             if not event.get(LATE):
@@ -74,9 +76,10 @@ class Run:
     """State of one run; see the module's text."""
 
     __slots__ = (
-        "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure", "history",
-        "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index", "materialized", "name", "nonce", "number",
-        "open", "packed", "parent", "parent_number", "results", "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
+        "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure",
+        "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
+        "materialized", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
+        "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
     )  # fmt: skip
 
     def __init__(self, run_id: str, incarnation: int, index: int, args: list[Wire], kwargs: list[Wire]) -> None:

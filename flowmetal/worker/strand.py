@@ -1,9 +1,9 @@
 """Threads that carry runs.
 
-A *strand* is a thread with a stack of runs: the one the engine started and, above it, children that are evaluated inline.  All
-messages for its runs go to its inbox, and only the strand itself reads them, so a run's state needs no lock.  A strand that
-waits is *parked*; the pool lets few strands evaluate at once, since the interpreter's lock allows one anyway, and any
-number be parked.
+A *strand* is a thread with a stack of runs: the one the engine started and, above it, children that are evaluated
+inline.  All messages for its runs go to its inbox, and only the strand itself reads them, so a run's state needs no
+lock.  A strand that waits is *parked*; the pool lets few strands evaluate at once, since the interpreter's lock
+allows one anyway, and any number be parked.
 """
 
 from __future__ import annotations
