@@ -18,6 +18,10 @@ from flowmetal.settings import Limits
 _MAX_FAILED_LOADS: Final = 3
 _WATCH_SECONDS: Final = 1.0
 _MAX_MODULES: Final = 2_000
+_MAX_VERSIONS: Final = 16
+_MAX_VERSION: Final = 100
+# In characters, of which one takes up to four bytes; one module more may be added to it.
+_SOURCES_AT_ONCE: Final = 512 * 1024
 
 
 class SourceProvider(Protocol):
@@ -110,7 +114,8 @@ class Programs:
             worker = self._spawn(program.limits, self._handle, self._ended)
             program.worker = worker
             self._by_worker[worker] = program
-            worker.send(["program", program.main, program.sources])
+            # What does not fit one frame the worker asks for.
+            worker.send(["program", program.main, _first_of(program.sources, list(program.sources))])
             worker.flush()
             self._watch()
         return program.is_loaded
@@ -147,7 +152,8 @@ class Programs:
     def _handle_loading(self, program: ProgramState, worker: WorkerProcess, message: list[Any]) -> None:
         kind = message[0]
         if kind == "hello":
-            program.versions = {str(name): str(value) for name, value in message[1].items()}
+            versions = list(message[1].items())[:_MAX_VERSIONS]
+            program.versions = {str(name)[:_MAX_VERSION]: str(value)[:_MAX_VERSION] for name, value in versions}
         elif kind == "need":
             self._send_sources(program, worker, message[1])
         elif kind == "loaded":
@@ -156,14 +162,19 @@ class Programs:
             except (FlowmetalError, ValueError, TypeError, KeyError):
                 worker.kill("it sent flows that are none")
                 return
+            labels = message[2]
+            if not all(type(label) is str and label in program.sources for label in labels) or program.main not in labels:
+                worker.kill("it sent labels of other modules than it was given")
+                return
             program.flows = {flow.reference: flow for flow in flows}
-            program.labels = [str(label) for label in message[2]]
+            program.labels = labels
             program.is_loaded = True
             program.failed_loads = 0
             self._loaded(program, None)
             self._ready()
         elif kind == "invalid":
-            self._loaded(program, Diagnostic(*[str(part) for part in message[1][:5]]).to_error())
+            parts = [str(part) for part in message[1][:5]]
+            self._loaded(program, Diagnostic(*(parts or ["the program cannot be loaded"])).to_error())
         elif kind != "fault":
             worker.kill(f"it sent {kind} before its program was loaded")
 
@@ -179,9 +190,12 @@ class Programs:
 
     def _send_sources(self, program: ProgramState, worker: WorkerProcess, labels: list[Any]) -> None:
         provider = self._providers.get(id(program))
-        found: dict[str, str] = {}
+        known = [label for label in labels if type(label) is str and label in program.sources]
+        found = _first_of(program.sources, known)
         problem: list[str] = []
-        for label in labels:
+        for label in labels if not known else []:
+            if sum(map(len, found.values())) > _SOURCES_AT_ONCE:
+                break
             try:
                 if provider is None or not isinstance(label, str):
                     raise LanguageError(f"the module {label} is not among the pinned ones")
@@ -228,6 +242,18 @@ class Programs:
                 worker.kill(f"it used more than {limits.cpu_seconds:g} seconds of processor time without an action")
         if self._by_worker:
             self._watch()
+
+
+def _first_of(sources: dict[str, str], labels: list[str]) -> dict[str, str]:
+    """As many of the modules as go into a frame with ease; at least one."""
+    found: dict[str, str] = {}
+    size = 0
+    for label in labels:
+        found[label] = sources[label]
+        size += len(sources[label])
+        if size > _SOURCES_AT_ONCE:
+            break
+    return found
 
 
 def program_key(program_digest: str, grants_digest: str, limits: Limits) -> str:
