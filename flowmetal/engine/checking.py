@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.programs import SourceProvider
+from flowmetal.engine.supply import SourceProvider, supply
+from flowmetal.engine.table import ProgramState
 from flowmetal.errors import LanguageError
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.settings import Limits
@@ -18,15 +19,17 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
     Raises:
         LanguageError: the worker did not live to say it.
     """
+    program = ProgramState(main, {}, limits)
     checked: asyncio.Future[list[Diagnostic]] = asyncio.get_running_loop().create_future()
 
     def spoke(worker: WorkerProcess, messages: list[list[Any]]) -> None:
         for message in messages:
             if message[0] == "need":
-                worker.send(["sources", *_texts(provider, message[1])])
+                worker.send(["sources", *supply(program, provider, message[1])])
                 worker.flush()
             elif message[0] == "checked" and not checked.done():
-                checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in message[1]])
+                found = [each for each in message[1] if type(each) is list and each]
+                checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in found])
 
     def ended(_worker: WorkerProcess, reason: str) -> None:
         if not checked.done():
@@ -45,13 +48,3 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
         ) from None
     finally:
         worker.stop()
-
-
-def _texts(provider: SourceProvider, labels: list[Any]) -> tuple[dict[str, str], list[str]]:
-    found: dict[str, str] = {}
-    for label in labels:
-        try:
-            found[label] = provider.text_of(str(label))
-        except LanguageError as error:
-            return found, [error.message, error.place, error.remedy]
-    return found, []

@@ -21,11 +21,12 @@ from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Effects
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.programs import Programs, SourceProvider, Spawn, program_key
+from flowmetal.engine.programs import Programs, Spawn, program_key
 from flowmetal.engine.recovery import take_up
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.starting import RunRequest, root_state, start_request, widen_grants
+from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError

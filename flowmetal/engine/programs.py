@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.supply import SourceProvider, first_of, supply
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
 from flowmetal.language.diagnostics import Diagnostic
@@ -17,23 +18,8 @@ from flowmetal.settings import Limits
 
 _MAX_FAILED_LOADS: Final = 3
 _WATCH_SECONDS: Final = 1.0
-_MAX_MODULES: Final = 2_000
 _MAX_VERSIONS: Final = 16
 _MAX_VERSION: Final = 100
-# In characters, of which one takes up to four bytes; one module more may be added to it.
-_SOURCES_AT_ONCE: Final = 512 * 1024
-
-
-class SourceProvider(Protocol):
-    """Where the text of modules comes from while a program is first loaded."""
-
-    def text_of(self, label: str) -> str:
-        """The text of a module.
-
-        Raises:
-            LanguageError: there is no such module, or it cannot be read.
-        """
-        ...
 
 
 class Spawn(Protocol):
@@ -115,7 +101,7 @@ class Programs:
             program.worker = worker
             self._by_worker[worker] = program
             # What does not fit one frame the worker asks for.
-            worker.send(["program", program.main, _first_of(program.sources, list(program.sources))])
+            worker.send(["program", program.main, first_of(program.sources, list(program.sources))])
             worker.flush()
             self._watch()
         return program.is_loaded
@@ -155,7 +141,8 @@ class Programs:
             versions = list(message[1].items())[:_MAX_VERSIONS]
             program.versions = {str(name)[:_MAX_VERSION]: str(value)[:_MAX_VERSION] for name, value in versions}
         elif kind == "need":
-            self._send_sources(program, worker, message[1])
+            worker.send(["sources", *supply(program, self._providers.get(id(program)), message[1])])
+            worker.flush()
         elif kind == "loaded":
             try:
                 flows = [FlowInfo.from_data(each) for each in message[1]]
@@ -163,7 +150,8 @@ class Programs:
                 worker.kill("it sent flows that are none")
                 return
             labels = message[2]
-            if not all(type(label) is str and label in program.sources for label in labels) or program.main not in labels:
+            known = all(type(label) is str and label in program.sources for label in labels)
+            if not known or program.main not in labels:
                 worker.kill("it sent labels of other modules than it was given")
                 return
             program.flows = {flow.reference: flow for flow in flows}
@@ -187,26 +175,6 @@ class Programs:
                 loading.set_exception(error)
         elif error is not None and program.worker is not None:
             program.worker.kill(f"the pinned program cannot be loaded: {error.message}")
-
-    def _send_sources(self, program: ProgramState, worker: WorkerProcess, labels: list[Any]) -> None:
-        provider = self._providers.get(id(program))
-        known = [label for label in labels if type(label) is str and label in program.sources]
-        found = _first_of(program.sources, known)
-        problem: list[str] = []
-        for label in labels if not known else []:
-            if sum(map(len, found.values())) > _SOURCES_AT_ONCE:
-                break
-            try:
-                if provider is None or not isinstance(label, str):
-                    raise LanguageError(f"the module {label} is not among the pinned ones")
-                if len(program.sources) >= _MAX_MODULES:
-                    raise LanguageError(f"the program has more than {_MAX_MODULES:,} modules")
-                found[label] = program.sources[label] = provider.text_of(label)
-            except LanguageError as error:
-                problem = [error.message, error.place, error.remedy]
-                break
-        worker.send(["sources", found, problem])
-        worker.flush()
 
     def _ended(self, worker: WorkerProcess, reason: str) -> None:
         program = self._by_worker.pop(worker, None)
@@ -242,18 +210,6 @@ class Programs:
                 worker.kill(f"it used more than {limits.cpu_seconds:g} seconds of processor time without an action")
         if self._by_worker:
             self._watch()
-
-
-def _first_of(sources: dict[str, str], labels: list[str]) -> dict[str, str]:
-    """As many of the modules as go into a frame with ease; at least one."""
-    found: dict[str, str] = {}
-    size = 0
-    for label in labels:
-        found[label] = sources[label]
-        size += len(sources[label])
-        if size > _SOURCES_AT_ONCE:
-            break
-    return found
 
 
 def program_key(program_digest: str, grants_digest: str, limits: Limits) -> str:

@@ -6,7 +6,10 @@ import time
 
 
 class ShiftedClock:
-    """The machine's clocks, the wall clock moved by ``shift_seconds``: as if someone had set it, or as if time had passed unseen."""
+    """The machine's clocks, the wall clock moved by ``shift_seconds``.
+
+    As if someone had set it, or as if time had passed unseen.
+    """
 
     def __init__(self, shift_seconds: float = 0.0) -> None:
         self.shift_seconds = shift_seconds

@@ -1,7 +1,6 @@
 """A store that is the death of its process, or that refuses: each at a commit chosen beforehand.
 
-Commits are counted from 1 in the order in which update blocks end.  Only updates that change something count: an empty one makes no
-difference to anybody.
+Commits are counted from 1, in the order in which update blocks end.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from flowmetal.assembly import JOURNAL_DIRECTORY, prelude_directory
 from flowmetal.clock import Clock, SystemClock
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.programs import SourceProvider, Spawn
+from flowmetal.engine.programs import Spawn
 from flowmetal.engine.starting import RunRequest
+from flowmetal.engine.supply import SourceProvider
 from flowmetal.errors import LanguageError
 from flowmetal.journal import ownership
 from flowmetal.journal.events import Event

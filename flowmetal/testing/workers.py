@@ -1,7 +1,7 @@
 """Workers that die at a message chosen beforehand, and other things that a seam between engine and worker allows.
 
-Messages of all workers of one engine are counted together, from 1, those it sends and those it receives alike; the program's loading
-is not counted, since nothing has been promised to anybody before it.
+Messages of all workers of one engine are counted together, from 1, those it sends and those it receives alike; the
+program's loading is not counted, since nothing has been promised to anybody before it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ LOADING = frozenset({"hello", "need", "loaded", "invalid", "program", "sources",
 
 
 class Tapped(WorkerProcess):
-    """A worker whose messages pass ``received`` and ``sent``; either may say False, and the message is lost with all after it."""
+    """A worker whose messages pass ``received`` and ``sent`` of a tap.
+
+    Either may say False: then the message is lost with all after it.
+    """
 
     def __init__(self, limits: Limits, on_messages: OnMessages, on_end: OnEnd, tap: WorkerTap) -> None:
         self._tap = tap
@@ -74,7 +77,10 @@ class WorkerTap:
 
 
 class FrameKiller(WorkerTap):
-    """Ends the worker with SIGKILL at the messages whose numbers are in ``fatal``: that message and all after it are lost."""
+    """Ends the worker with SIGKILL at the messages whose numbers are in ``fatal``.
+
+    That message and all after it are lost.
+    """
 
     def __init__(self, fatal: set[int]) -> None:
         super().__init__()

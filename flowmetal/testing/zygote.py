@@ -1,7 +1,7 @@
 """Engine processes by the dozen: a process that has imported everything forks one for each *life* that is asked for.
 
-``python -m flowmetal.testing.zygote`` reads a life a line from stdin, as JSON, and answers each with a line.  A life starts or
-takes up one run and ends with it, unless it is killed on the way, which is what it is for.
+``python -m flowmetal.testing.zygote`` reads a life a line from stdin, as JSON, and answers each with a line.  A life
+starts or takes up one run and ends with it, unless it is killed on the way, which is what it is for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 class Life:
     """What one engine process is to do, and where it is to die.
 
-    ``fatal_commit`` is the number of a commit (0: none), ``fatal_frames`` are numbers of messages at which a worker dies.
+    ``fatal_commit`` is the number of a commit (0: none); at the messages numbered ``fatal_frames`` a worker dies.
     """
 
     home: str
@@ -45,7 +45,10 @@ class Life:
 
 @dataclass(frozen=True)
 class Death:
-    """How a life ended: ``signal`` is 0 when it came to its end; ``result`` the Result's bytes in hex, ``error`` what stopped it."""
+    """How a life ended.
+
+    ``signal`` is 0 when it came to its end; ``result`` is the Result's bytes in hex, ``error`` what stopped it.
+    """
 
     signal: int
     result: str = ""

@@ -34,7 +34,8 @@ echo, nap, note, broken = [flow(f) for f in [_echo, _nap, _note, _broken]]
 def body(text: str) -> str:
     """A program whose one flow is called by its script."""
     indented = "\n".join("    " + line for line in text.strip("\n").split("\n"))
-    return f'{PRELUDE}\ndef _main(fctx):\n    actions = fctx.actions\n{indented}\n\nmain = flow(_main)\n\nif __name__ == "__flow__":\n    main()\n'
+    start = f"{PRELUDE}\ndef _main(fctx):\n    actions = fctx.actions\n{indented}\n\nmain = flow(_main)\n"
+    return f'{start}\nif __name__ == "__flow__":\n    main()\n'
 
 
 def test_detached_runs_are_roots_of_their_own(lab: Lab) -> None:
@@ -98,7 +99,11 @@ if __name__ == "__flow__":
 def test_a_child_that_is_cancelled_before_its_turn_never_begins(lab: Lab) -> None:
     lab.limits = Limits(hot_runs=1)
     text = body(
-        'task = actions.run(note, "never")\nactions.cancel(task)\nr = actions.wait(task)\nactions.sleep("50ms")\nreturn r.error.kind'
+        'task = actions.run(note, "never")\n'
+        "actions.cancel(task)\n"
+        "r = actions.wait(task)\n"
+        'actions.sleep("50ms")\n'
+        "return r.error.kind"
     )
     assert value_of(lab.run(text)) == "cancelled"
     assert not (lab.base / "log.txt").exists()
@@ -109,7 +114,10 @@ def test_tasks_that_wait_for_each_other_need_no_room(lab: Lab) -> None:
     """The run that waits must leave for the children that its tasks depend on."""
     lab.limits = Limits(hot_runs=1)
     text = body(
-        'a = actions.run(nap, "5ms", 1)\nb = actions.run(nap, "5ms", a)\nc = actions.run(echo, b)\nreturn unwrap(actions.wait(c))'
+        'a = actions.run(nap, "5ms", 1)\n'
+        'b = actions.run(nap, "5ms", a)\n'
+        "c = actions.run(echo, b)\n"
+        "return unwrap(actions.wait(c))"
     )
     assert value_of(lab.run(text, seconds=20)) == 1
 
@@ -178,7 +186,9 @@ if __name__ == "__flow__":
 
 def test_ten_thousand_outstanding_actions(lab: Lab) -> None:
     text = body(
-        'tasks = [actions.run(effects.append, "log.txt", "%d\\n" % i) for i in range(10000)]\nreturn len([r for r in actions.wait(tasks) if r.ok])'
+        'tasks = [actions.run(effects.append, "log.txt", "%d\\n'
+        '" % i) for i in range(10000)]\n'
+        "return len([r for r in actions.wait(tasks) if r.ok])"
     )
     assert value_of(lab.run(text)) == 10_000
     assert len((lab.base / "log.txt").read_text().splitlines()) == 10_000
@@ -186,7 +196,8 @@ def test_ten_thousand_outstanding_actions(lab: Lab) -> None:
 
 def test_a_thousand_sleepers_all_finish(lab: Lab) -> None:
     text = body(
-        'tasks = [actions.run(nap, "300ms", i) for i in range(1000)]\nreturn sum([unwrap(r) for r in actions.wait(tasks)])'
+        'tasks = [actions.run(nap, "300ms", i) for i in range(1000)]\n'
+        "return sum([unwrap(r) for r in actions.wait(tasks)])"
     )
     assert value_of(lab.run(text)) == 499_500
     assert {header.status for header in lab.journal.descendants("r")} == {"ok"}
@@ -194,21 +205,28 @@ def test_a_thousand_sleepers_all_finish(lab: Lab) -> None:
 
 def test_a_late_task_goes_on_and_is_waited_for(lab: Lab) -> None:
     text = body(
-        'task = actions.run(nap, "40ms", 7)\nlate = actions.wait(task, timeout = "1ms")\nreturn [late.error.kind, late.error.details, unwrap(actions.wait(task))]'
+        'task = actions.run(nap, "40ms", 7)\n'
+        'late = actions.wait(task, timeout = "1ms")\n'
+        "return [late.error.kind, late.error.details, unwrap(actions.wait(task))]"
     )
     assert value_of(lab.run(text)) == ["timeout", {"dict": ["running", True]}, 7]
 
 
 def test_waiting_twice_for_one_task(lab: Lab) -> None:
     text = body(
-        't = actions.run(nap, "5ms", 7)\nfirst = actions.wait([t, t, t])\nreturn [unwrap(r) for r in first] + [actions.wait_any([t, t])[0]]'
+        't = actions.run(nap, "5ms", 7)\n'
+        "first = actions.wait([t, t, t])\n"
+        "return [unwrap(r) for r in first] + [actions.wait_any([t, t])[0]]"
     )
     assert value_of(lab.run(text)) == [7, 7, 7, 0]
 
 
 def test_an_effect_cancelled_in_flight_may_have_run(lab: Lab) -> None:
     text = body(
-        'task = actions.run(effects.write, "file.txt", "text")\nactions.cancel(task)\nr = actions.wait(task)\nreturn [r.error.kind, r.error.details]'
+        'task = actions.run(effects.write, "file.txt", "text")\n'
+        "actions.cancel(task)\n"
+        "r = actions.wait(task)\n"
+        "return [r.error.kind, r.error.details]"
     )
     kind, details = value_of(lab.run(text))
     assert kind == "cancelled"

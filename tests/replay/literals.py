@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 from dataclasses import dataclass
 
@@ -87,7 +88,8 @@ def struct_of(fields: dict[str, Value]) -> Value:
 def failure_of(message: str, details: dict[str, Value], cause: Value | None) -> Value:
     inner = ", ".join(f"{quoted(name)}: {value.text}" for name, value in details.items())
     because = f", cause = {cause.text}" if cause else ""
-    text = f'Failure(kind = "made", message = {quoted(message)}, details = {{{inner}}}, flow = "f", source = "s", trace = "t"{because})'
+    origin = 'flow = "f", source = "s", trace = "t"'
+    text = f'Failure(kind = "made", message = {quoted(message)}, details = {{{inner}}}, {origin}{because})'
     wire = [it for name, value in details.items() for it in (name, value.wire)]
     return Value(text, {"failure": ["made", message, {"dict": wire}, "f", "s", "t", cause.wire if cause else None]})
 
@@ -100,11 +102,7 @@ def err_of(failure: Value) -> Value:
     return Value(f"Err({failure.text})", {"result": [False, None, failure.wire]})
 
 
-names = st.from_regex(r"\A[a-z][a-z0-9_]{0,8}\Z").filter(
-    lambda name: name not in {"and", "or", "not", "in", "if", "else", "elif", "for", "def", "pass", "return", "load", "break", "lambda",
-                              "continue", "as", "assert", "async", "await", "class", "del", "except", "finally", "from", "global",
-                              "import", "is", "nonlocal", "raise", "try", "while", "with", "yield"}
-)  # fmt: skip
+names = st.from_regex(r"\A[a-z][a-z0-9_]{0,8}\Z").filter(lambda name: not keyword.iskeyword(name) and name != "load")
 keys = st.one_of(scalars, st.lists(scalars, max_size=2).map(tuple_of)).filter(lambda it: it.key is not None)
 
 

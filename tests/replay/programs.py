@@ -1,7 +1,8 @@
 """Small programs made by Hypothesis: flows that compute, record, act, sleep, call, start, wait, cancel and fail.
 
-What such a program gives does not depend on chance, time or order, so that the same program run twice has the same result and effects;
-but chance and time go into the arguments of its actions, so that a replay which got them wrong would be seen.
+What such a program gives does not depend on chance, time or order, so that the same program run twice has the same
+result and effects; but chance and time go into the arguments of its actions, so that a replay which got them wrong
+would be seen.
 """
 
 from __future__ import annotations

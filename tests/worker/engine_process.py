@@ -6,11 +6,12 @@ import asyncio
 import sys
 from pathlib import Path
 
+from flowmetal.settings import Limits
 from flowmetal.testing.harness import in_loop, make_lab
 
 
 def main() -> None:
-    lab = make_lab(Path(sys.argv[1]))
+    lab = make_lab(Path(sys.argv[1]), limits=Limits(fuel_ticks=10**15))
 
     async def life() -> None:
         with lab.engine() as engine:

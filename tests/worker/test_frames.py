@@ -139,18 +139,19 @@ def test_one_message_that_is_too_large() -> None:
         encode_frames([["result", b"x" * MAX_FRAME]])
 
 
+KINDS = ["record", "child", "act", "enter", "log", "wait", "live", "done", "evicted", "mismatch"]
+
+
 def fields() -> Iterator[Any]:
     yield from (None, True, -1, 2**60, 1.5, "text", b"bytes", [], [1], ["1"], [0], [True], {}, {"a": 1})
 
 
-@pytest.mark.parametrize("kind", ["hello", "need", "loaded", "invalid", "fault", "record", "child", "act", "enter", "log", "wait", "live", "done", "evicted", "mismatch", "more"])  # fmt: skip
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_field_is_checked(kind: str) -> None:
-    for count in range(14):
-        for field in fields():
-            message = [kind, *([field] * count)]
-            try:
-                assert check_message(message) == kind
-            except FrameError as error:
-                assert kind in error.message
-            else:
-                assert count in (1, 2, 3), "only messages whose fields all have one type can pass"
+    """Only messages whose fields all have one type can pass with one value in all of them."""
+    for field in fields():
+        for count in range(14):
+            if count in (1, 2):
+                continue
+            with pytest.raises(FrameError, match=kind):
+                check_message([kind, *([field] * count)])

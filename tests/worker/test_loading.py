@@ -1,0 +1,99 @@
+"""Loading a program: what a worker may say meanwhile, and programs as large as they may be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.starting import RunRequest
+from flowmetal.errors import FlowmetalError, LanguageError
+from flowmetal.settings import KIB, Limits
+from flowmetal.testing.harness import MAIN, NO_ARGS, Lab, TextSources, in_loop, value_of
+from flowmetal.testing.workers import Tapped, WorkerTap
+
+TEXT = 'if __name__ == "__flow__":\n    sleep("20ms")\n'
+
+HOSTILE: dict[str, Any] = {
+    "flows_none": ["loaded", [1, 2], []],
+    "flow_short": ["loaded", [["//main.flow:x"]], []],
+    "flow_types": ["loaded", [[1, 2, 3, 4, 5, 6, 7, 8]], []],
+    "labels_unknown": ["loaded", [], ["//other.flow"]],
+    "labels_types": ["loaded", [], [1, [2]]],
+    "labels_missing": ["loaded", [], []],
+    "invalid_short": ["invalid", []],
+    "invalid_types": ["invalid", [1, [2], {}, None, b"", 5, 6]],
+    "need_types": ["need", [1, None]],
+    "need_above": ["need", ["//../../etc/passwd"]],
+    "need_many": ["need", [f"//{n}.flow" for n in range(5_000)]],
+    "hello_types": ["hello", {"a": [1], "b": {"c": 1}}],
+    "action": ["done", "r", 1, b"\xc0"],
+}
+
+
+class Says(WorkerTap):
+    """Puts a message in the place of the worker's ``loaded``."""
+
+    def __init__(self, message: list[Any]) -> None:
+        super().__init__()
+        self._message = message
+
+    def __call__(self, limits: Limits, on_messages: Any, on_end: Any, /) -> WorkerProcess:
+        def instead(worker: WorkerProcess, messages: list[list[Any]]) -> None:
+            on_messages(worker, [self._message if each[0] == "loaded" else each for each in messages])
+
+        return super().__call__(limits, instead, on_end)
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_worker_that_lies_about_its_program(lab: Lab, case: str) -> None:
+    lab.spawn = Says(HOSTILE[case])
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            lab.limits = Limits(evaluation_seconds=1)
+            with pytest.raises(FlowmetalError):
+                await asyncio.wait_for(lab.start(engine, TEXT), 10)
+
+    in_loop(life)
+    lab.spawn = WorkerProcess
+    assert value_of(lab.run(TEXT)) is None
+
+
+class DiesAtStart(WorkerTap):
+    """Kills the first worker when it is given a run, so that the program is loaded again from the engine's memory."""
+
+    def sent(self, worker: Tapped, message: list[Any]) -> bool:
+        if message[0] == "start" and len(self.pids) == 1:
+            os.kill(worker.pid, signal.SIGKILL)
+        return True
+
+
+def test_a_program_larger_than_a_frame(lab: Lab) -> None:
+    lab.spawn = taps = DiesAtStart()
+    filler = "# " + "x" * 97 + "\n"
+    modules = {f"//part{n}.flow": filler * (4 * KIB) + f"PART = {n}\n" for n in range(14)}
+    loads = "".join(f'load("./part{n}.flow", part{n} = "PART")\n' for n in range(14))
+    names = ", ".join(f"part{n}" for n in range(14))
+    body = f'    fctx.actions.sleep("30ms")\n    return sum([{names}])\n'
+    main = f'{loads}def _main(fctx):\n{body}\nmain = flow(_main)\nif __name__ == "__flow__":\n    main()\n'
+    sources = TextSources({MAIN: main, **modules})
+    assert sum(map(len, modules.values())) > 5 << 20
+
+    async def life() -> Any:
+        with lab.engine() as engine:
+            program = await engine.load(MAIN, sources, lab.limits)
+            engine.begin(program, RunRequest("r", "", "script", NO_ARGS, lab.grants(), str(lab.base)))
+            return await asyncio.wait_for(engine.outcome("r"), 20)
+
+    assert value_of(in_loop(life)) == sum(range(14))
+    assert len(taps.pids) == 2
+
+
+def test_a_module_that_is_missing_is_named(lab: Lab) -> None:
+    with pytest.raises(LanguageError, match=r"gone\.flow"):
+        lab.run('load("./gone.flow", "x")\n')
