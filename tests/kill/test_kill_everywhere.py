@@ -108,4 +108,4 @@ def test_worker_killed_at_every_message(shape: Path, on: Bench, calm_runs: dict[
 @pytest.mark.parametrize("shape", SHAPES, ids=stem)
 def test_killed_twice_everywhere(shape: Path, on: Bench, calm_runs: dict[Path, Undisturbed]) -> None:
     calm = calm_runs[shape]
-    check(on, calm, pairs(calm, 300))
+    check(on, calm, pairs(calm, 150))

@@ -33,7 +33,7 @@ FEW = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
 )
-MANY = settings(FEW, max_examples=600, derandomize=False)
+MANY = settings(FEW, max_examples=200, derandomize=False)
 
 
 @contextmanager
