@@ -21,7 +21,7 @@ PAGES = [
 KINDS = ("", "text", "demo", "console", "flow", "flow values")
 """What may stand after three backquotes, ``flow file=NAME`` beside these; tests/README.md says what each means."""
 
-_FENCE = re.compile(r"^```(.*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)

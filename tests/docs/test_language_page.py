@@ -106,7 +106,7 @@ def of_the_prelude() -> dict[str, str]:
     """Every public name with its parameters; the fields of ``effects`` by their own names."""
     found: dict[str, str] = {}
     for name, value in MAIN.items():
-        if name.startswith("_") or name.startswith("flowmetal__"):
+        if name.startswith(("_", "flowmetal__")):
             continue
         for full, signature in signatures(name, value).items():
             found[full.removeprefix("effects.")] = signature

@@ -44,6 +44,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": python_path,
         "FLOWMETAL_HOME": str(tmp_path / "home"),
+        "FLOWMETAL_DURABILITY": "os",
         "LC_ALL": "C.UTF-8",
     }
 
