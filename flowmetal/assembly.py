@@ -17,11 +17,12 @@ from flowmetal.engine.process import WorkerProcess
 from flowmetal.errors import HomeError
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
-from flowmetal.journal.lmdb_store import LmdbStore
+from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate
 
 JOURNAL_DIRECTORY = "journal"
+QUOTA_BYTES = DEFAULT_QUOTA_BYTES
 DURABILITY_VARIABLE = "FLOWMETAL_DURABILITY"
 
 
@@ -53,7 +54,7 @@ def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
             f"there is no journal in {home}",
             remedy="name the home with --home or FLOWMETAL_HOME; `flowmetal run` makes one",
         )
-    return Journal(LmdbStore(path, durability=durability()), home, SystemClock())
+    return Journal(LmdbStore(path, durability=durability(), quota_bytes=QUOTA_BYTES), home, SystemClock())
 
 
 def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:

@@ -45,32 +45,10 @@ class Limits:
     """Children evaluated on the thread of their parent."""
     thread_stack_bytes: int = 1 * MIB
     """Stack of a thread that holds a run."""
-    frame_bytes: int = 4 * MIB
-    """One message between engine and worker."""
-    value_bytes: int = 1 * MIB
-    """One value that crosses a boundary, encoded."""
-    value_nodes: int = 100_000
-    """Parts of one value."""
-    value_depth: int = 64
-    """Nesting of one value."""
-    int_digits: int = 4_096
-    """Decimal digits of one int."""
-    source_bytes: int = 512 * KIB
-    """One source file."""
-    string_literal_bytes: int = 64 * KIB
-    """One string literal in a source file."""
-    nesting: int = 200
-    """Brackets and indents of a source file."""
     log_bytes_per_run: int = 1 * MIB
     """What one run may print and log."""
     log_line_bytes: int = 8 * KIB
     """One printed line."""
-    journal_run_bytes: int = 256 * MIB
-    """Journal growth of one run."""
-    journal_bytes: int = 10 * GIB
-    """The journal of a home."""
-    outstanding_actions: int = 10_000
-    """Started and unfinished actions of one run; at this number the next one waits."""
     hot_runs: int = 128
     """Runs that one worker holds in memory."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import flowmetal
-from flowmetal.assembly import JOURNAL_DIRECTORY, durability, home_path, open_journal, prelude_directory
+from flowmetal.assembly import JOURNAL_DIRECTORY, QUOTA_BYTES, durability, home_path, open_journal, prelude_directory
 from flowmetal.cli.text import show_bytes
 from flowmetal.engine.programs import Programs
 from flowmetal.engine.table import ProgramState
@@ -93,7 +93,7 @@ def _home(path: Path) -> Iterator[Finding]:
 
 def _journal(path: Path, journal: Journal) -> Iterator[Finding]:
     yield Finding("format", meta.FORMAT, f"{meta.FORMAT}, the newest that this Flowmetal knows")
-    used, quota = journal.store.size_bytes(), Limits().journal_bytes
+    used, quota = journal.store.size_bytes(), QUOTA_BYTES
     on_disk = sum(each.stat().st_blocks * 512 for each in (path / JOURNAL_DIRECTORY).iterdir() if each.is_file())
     shown = f"{show_bytes(used)} of {show_bytes(quota)} used, {show_bytes(on_disk)} on disk"
     yield Finding("size", {"used": used, "quota": quota, "on_disk": on_disk}, shown, used > 0.9 * quota)

@@ -14,6 +14,7 @@ from flowmetal.engine.table import HotRun, OpenAction
 from flowmetal.errors import FlowmetalError
 from flowmetal.identity import idempotency_key
 from flowmetal.journal import events
+from flowmetal.journal.keys import root_of
 from flowmetal.permissions.decision import Allowed, Denied, decide_all
 from flowmetal.values import Failure, Wire, err, ok, pack
 
@@ -40,6 +41,7 @@ class Effects:
         # Under way or about to be; False once cancelled: the result, if it comes, is only noted.
         self._in_flight: dict[_Key, bool] = {}
         self._by_run: dict[str, set[int]] = {}
+        self._in_threads: dict[_Key, tuple[OpenAction, Future[Wire]]] = {}
 
     def perform(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> None:
         """Decides on an effect and, if it is granted, performs it as soon as its action is durable."""
@@ -74,9 +76,12 @@ class Effects:
         return abandoned
 
     def close(self) -> None:
-        """Waits for what is under way in threads: an effect is never cut off by us."""
+        """Waits for what is under way in threads and takes its results: an effect is never cut off by us."""
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
+        for (run_id, _), (action, future) in list(self._in_threads.items()):
+            if not future.cancelled():
+                self._landed(run_id, action, future.result())
 
     @property
     def under_way(self) -> int:
@@ -101,6 +106,7 @@ class Effects:
                 self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="effect")
             future = self._threads.submit(_attempt, effect, allowed, args, context, action)
             loop = asyncio.get_running_loop()
+            self._in_threads[(run_id, action.number)] = (action, future)
 
             def done(finished: Future[Wire]) -> None:
                 if not finished.cancelled():
@@ -109,30 +115,35 @@ class Effects:
             future.add_done_callback(done)
 
     def _came(self, run_id: str, action: OpenAction, result: Wire) -> None:
-        self._runs.ledger.tick()
-        self._landed(run_id, action, result)
-        self._settle()
+        if (run_id, action.number) in self._in_threads:
+            self._runs.ledger.tick()
+            self._landed(run_id, action, result)
+            self._settle()
 
     def _landed(self, run_id: str, action: OpenAction, result: Wire) -> None:
+        self._in_threads.pop((run_id, action.number), None)
         wanted = self._in_flight.pop((run_id, action.number), False)
         numbers = self._by_run.get(run_id)
         if numbers is not None:
             numbers.discard(action.number)
             if not numbers:
                 del self._by_run[run_id]
+        if root_of(run_id) not in self._runs.roots:
+            return  # stopped meanwhile, and perhaps another engine's by now
         if wanted:
             self._deliver(run_id, action, result)
         elif result is not None and self._runs.is_unfinished(run_id):
-            self._runs.ledger.result(run_id, action.number, pack(result), late=True)
+            self._runs.ledger.result(run_id, action.number, _packed(action, result), late=True)
 
     def _deliver(self, run_id: str, action: OpenAction, result: Wire) -> None:
-        try:
-            packed = pack(result)
-        except FlowmetalError as error:
-            packed = pack(
-                err(Failure("limit", f"{action.name}: {error.message}", flow=action.name, source=action.line))
-            )
-        self._runs.deliver(run_id, action.number, packed)
+        self._runs.deliver(run_id, action.number, _packed(action, result))
+
+
+def _packed(action: OpenAction, result: Wire) -> bytes:
+    try:
+        return pack(result)
+    except FlowmetalError as error:
+        return pack(err(Failure("limit", f"{action.name}: {error.message}", flow=action.name, source=action.line)))
 
 
 def _attempt(

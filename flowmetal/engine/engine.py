@@ -294,10 +294,7 @@ class Engine:
         root = self._runs.roots.pop(root_id, None)
         if root is None:
             return
-        for run_id in [each for each in self._runs.hot if each.partition(".")[0] == root_id]:
-            run = self._runs.forget(run_id)
-            if run is not None:
-                run.worker.send(["drop", run_id, run.incarnation])
+        self._runs.forget_tree(root_id)
         if self._ledger.commit():
             self._journal.release(root_id, self.engine_id)
         self._resolve(root_id, Outcome(root.header, None, stopped.error))

@@ -331,6 +331,14 @@ class Runs:
         self.timers.cancel(run_id)
         return run
 
+    def forget_tree(self, root_id: str) -> None:
+        """Drops what is in memory of a root and all below it; the workers are told."""
+        known = [self.hot, self.cold, self.waits, dict.fromkeys(self.fresh), dict.fromkeys(self.timers.run_ids())]
+        for run_id in {each for table in known for each in table if root_of(each) == root_id}:
+            run = self.forget(run_id)
+            if run is not None:
+                run.worker.send(["drop", run_id, run.incarnation])
+
     # -- cancelling ------------------------------------------------------------------------------------
 
     def cancel_task(self, run: HotRun, number: int) -> None:
@@ -356,7 +364,7 @@ class Runs:
             )
             self.deliver(run.run_id, number, pack(err(failure)))
         else:
-            self.cancel_tree(child, "its caller cancelled it")
+            self.cancel_tree(child, "its caller cancelled it", source=action.line)
 
     def has_begun(self, run_id: str) -> bool:
         """Whether a run is in the journal."""
@@ -375,8 +383,8 @@ class Runs:
                 if each.parent == run_id and not each.is_finished:
                     self.cancel_tree(each.run_id, reason)
 
-    def cancel_tree(self, run_id: str, reason: str, *, kind: str = "cancelled") -> None:
-        """Ends a run with all its descendants, now: no flow text has a say in it."""
+    def cancel_tree(self, run_id: str, reason: str, *, kind: str = "cancelled", source: str = "") -> None:
+        """Ends a run with all its descendants, now: no flow text has a say in it; ``source`` is the line that asked."""
         if not self.ledger.commit():
             return
         header = self.ledger.journal.header(run_id)
@@ -394,7 +402,7 @@ class Runs:
             self._begin_callers_anew(hot)
         for each in [*tree, header]:
             why = reason if each.run_id == run_id else f"{header.name} was ended"
-            self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled")
+            self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled", source)
 
     def _begin_callers_anew(self, run: HotRun) -> None:
         """Takes the callers of an inline child off its thread: the worker may have given them a Result of its own."""
@@ -405,9 +413,9 @@ class Runs:
             self._enqueue(Start(caller.run_id, caller.root))
             run = caller
 
-    def _cancel_one(self, header: Header, reason: str, kind: str) -> None:
+    def _cancel_one(self, header: Header, reason: str, kind: str, source: str) -> None:
         run_id = header.run_id
         self.ledger.append(run_id.encode(), events.cancel_requested(self.ledger.now_ms, reason))
-        failure = Failure(kind, f"{header.name} was ended: {reason}", flow=header.name)
+        failure = Failure(kind, f"{header.name} was ended: {reason}", flow=header.name, source=source)
         status = "cancelled" if kind == "cancelled" else "err"
         self.finish(header, pack(err(failure)), status=status)

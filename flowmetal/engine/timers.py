@@ -49,6 +49,10 @@ class Timers:
         """Whether a timer of a run is set."""
         return self._due.get(_key(run_id, number)) == number
 
+    def run_ids(self) -> list[str]:
+        """The runs that have a timer."""
+        return [key.removesuffix("!") for key in self._due]
+
     def cancel(self, run_id: str, number: int | None = None) -> None:
         """Forgets a timer of a run, or all of them."""
         for key in (run_id, _key(run_id, DEADLINE)) if number is None else (_key(run_id, number),):

@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 from flowmetal.errors import LanguageError
@@ -93,7 +94,7 @@ def diagnose(text: str, sources: Mapping[str, str], message: str = "", hint: str
     is shown at the line of the program that called it.
     """
     frames = [frame for frame in _FRAME.finditer(text) if not _hidden(frame["file"])]
-    trace = "\n".join(f"  {short_name(f['file'])}:{f['line']}, in {f['name']}" for f in frames)[-_MAX_TRACE:]
+    trace = _folded([f"  {short_name(f['file'])}:{f['line']}, in {f['name']}" for f in frames])[-_MAX_TRACE:]
     place, excerpt, column = _where(text, frames, sources)
     line = excerpt.split("\n")[1].partition("| ")[2] if excerpt.count("\n") else ""
     raw = _raw(text)
@@ -152,3 +153,12 @@ def line_in(label: str, stack: str) -> int:
         if frame[0] == label:
             return int(frame[1])
     return 0
+
+
+def _folded(lines: list[str]) -> str:
+    """Lines with each run of equal ones, as recursion makes them, told once with its count."""
+    folded: list[str] = []
+    for line, group in groupby(lines):
+        count = sum(1 for _ in group)
+        folded.append(line if count == 1 else f"{line}  ({count} times)")
+    return "\n".join(folded)

@@ -145,7 +145,7 @@ FORMS: Final = {
 """Forms of text that Python has and the language has not; the values are advice."""
 
 DIFFERENCES: Final = {
-    "str(123456789.123)": "shows seven digits from 1e8 on; `json.encode(x)` shows all, `format_number(x, n)` n",
+    "str(123456789.123)": "shows seven digits from 1e6 on; `json.encode(x)` shows all, `format_number(x, n)` n",
     "isinstance(x, (int, str))": "is False: a type is one type, write `or`",
     "xs.append(x) of a module's list": "works while the module loads only; what a module holds is frozen then",
     "True + 1": "is an error: a bool is not a number; write `int(flag)`",

@@ -157,7 +157,8 @@ class FlowHost:
         if is_done:
             self._driver.observe(run, [number])
             return self._driver.result(run, number)
-        return _late(run.tasks[number].rpartition(":")[2].partition(" ")[2] or run.tasks[number], seconds, line)
+        name = run.tasks[number].partition(" ")[2].rpartition(":")[2].partition("#")[0]
+        return _late(f"{name} was not done after {format_duration(seconds)}; it goes on", run.name, line)
 
     def wait_any(self, numbers: list[int], timeout: Wire, stack: str) -> list[Wire]:
         """Waits for the first task in journal order."""
@@ -168,7 +169,7 @@ class FlowHost:
         seconds = None if timeout is None else self._seconds(timeout)
         index = value_of(answer_of(driver.act(run, "wait_any", self._pack([numbers, seconds]), line, [], "wait_any")))
         if index is None:
-            return [None, _late("no task", seconds or 0, line)]
+            return [None, _late(f"no task was done within {format_duration(seconds or 0)}; they go on", run.name, line)]
         driver.observe(run, [numbers[index]])
         return [index, driver.result(run, numbers[index])]
 
@@ -315,10 +316,5 @@ def _too_large(name: str, line: str, call: list[Wire]) -> Failure | None:
     return None
 
 
-def _late(what: str, seconds: float, line: str) -> Answer:
-    message = (
-        f"{what} was done within {format_duration(seconds)}"
-        if what == "no task"
-        else f"{what} was not done after {format_duration(seconds)}; it goes on"
-    )
-    return [False, None, Failure("timeout", message, {"dict": ["running", True]}, source=line).to_wire()]
+def _late(message: str, flow: str, line: str) -> Answer:
+    return [False, None, Failure("timeout", message, {"dict": ["running", True]}, flow, line).to_wire()]

@@ -187,7 +187,7 @@ def test_show(ran: Cli) -> None:
     assert data["flows_started"] == 3
     assert data["grants"] == {"allow": [], "deny": []}
     assert data["code"]["tree.flow"]
-    assert data["limits"]["value_depth"] == 64
+    assert data["limits"]["call_depth"] == 200
     out = ran("show", "t1").out
     for part in ("status         ok", 'result         ["done"', "allowed        nothing", "versions       flowmetal"):
         assert part in out
