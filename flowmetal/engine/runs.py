@@ -7,7 +7,7 @@ is hot, or to its ``ColdWait`` if it is not, and at last to the actions of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -333,7 +333,7 @@ class Runs:
 
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it; the workers are told."""
-        known = [self.hot, self.cold, self.waits, dict.fromkeys(self.fresh), dict.fromkeys(self.timers.run_ids())]
+        known: list[Iterable[str]] = [self.hot, self.cold, self.waits, self.fresh, self.timers.run_ids()]
         for run_id in {each for table in known for each in table if root_of(each) == root_id}:
             run = self.forget(run_id)
             if run is not None:

@@ -188,7 +188,7 @@ def disturbed(on: Bench, calm: Undisturbed, point: Point) -> Story:
             break
         deaths += 1 if death.signal else 0
         for line, count in seen.items():
-            if count > deaths:
+            if count > deaths + (not death.signal):
                 story.wrong.append(f"the effect {line!r} was done {count} times after {deaths} deaths")
     if death.error:
         story.wrong.append(f"the run was stopped: {death.error}")
