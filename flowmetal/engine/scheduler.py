@@ -8,6 +8,7 @@ else is suspect ends as crashed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -19,10 +20,12 @@ from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, Stoppe
 from flowmetal.errors import JournalError
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.headers import Header
+from flowmetal.settings import MIB
 from flowmetal.values import Failure, err, pack
 
 MAX_DEATHS: Final = 3
 _EVICT_AT_ONCE: Final = 16
+_WANT_OF_MEMORY: Final = re.compile(r"memory", re.IGNORECASE)
 _HISTORY_SLICE_BYTES: Final = 128 * 1024
 
 
@@ -206,11 +209,12 @@ class Scheduler:
             self.enqueue_alone(Start(run.run_id, run.root))
 
     def _crash(self, run: HotRun, header: Header, reason: str) -> None:
-        failure = Failure(
-            "crashed",
-            f"{header.name} ended its worker {MAX_DEATHS} times: {reason}",
-            {"dict": ["reason", reason]},
-            flow=header.name,
-        )
+        flow = run.root.program.flows.get(header.flow)
+        message = f"{header.name} ended its worker {MAX_DEATHS} times: {reason}"
+        if _WANT_OF_MEMORY.search(reason):
+            mebibytes = run.root.limits.address_space_bytes // MIB
+            message += f"; a worker has {mebibytes} MiB: keep less at once, or split the work over several flows"
+        source = flow.place if flow is not None else ""
+        failure = Failure("crashed", message, {"dict": ["reason", reason]}, header.name, source)
         self._runs.end_descendants(run.run_id, "its caller crashed")
         self._runs.finish(header, pack(err(failure)))
