@@ -13,6 +13,7 @@ from flowmetal.errors import LanguageError
 
 PRELUDE: Final = "pkg.flowmetal.io/v1/prelude"
 PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
+_PRELUDE_ONLY: Final = f"{PRELUDE}//wire.flow"
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _MAX_LABEL: Final = 200
@@ -28,7 +29,12 @@ def resolve_load(loader: str, written: str) -> str:
     if written == PRELUDE:
         return PRELUDE_MAIN
     if written.startswith(f"{PRELUDE}//"):
-        return f"{PRELUDE}//{_normal(written.removeprefix(f'{PRELUDE}//').split('/'), written)}"
+        label = f"{PRELUDE}//{_normal(written.removeprefix(f'{PRELUDE}//').split('/'), written)}"
+        if label == _PRELUDE_ONLY and package != PRELUDE:
+            raise LanguageError(
+                f'load("{written}"): this file is for the prelude itself', remedy=f'did you mean "{PRELUDE}"?'
+            )
+        return label
     if written.startswith("//"):
         return f"{package}//{_normal(written[2:].split('/'), written)}"
     if written.startswith(("./", "../")):

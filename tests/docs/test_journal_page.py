@@ -33,7 +33,7 @@ def test_value_tags() -> None:
     """The tags of the module's own table, each of which the codec takes."""
     told = re.findall(r'^    \{"(\w+)": ', values.__doc__ or "", re.MULTILINE)
     assert first_column("## Values") == told
-    prelude = (CHECKOUT / "prelude/prelude.flow").read_text(encoding="utf-8")
+    prelude = (CHECKOUT / "prelude/wire.flow").read_text(encoding="utf-8")
     assert set(told) == set(re.findall(r'if tag == "(\w+)"', prelude))
     samples = {
         "int": "9" * 30,

@@ -32,17 +32,20 @@ def definitions(name: str) -> Definitions:
     return found
 
 
-FILES = {name: definitions(name) for name in ("prelude.flow", "data.flow", "numbers.flow", "text.flow", "time.flow")}
+FILES = {
+    name: definitions(name)
+    for name in ("prelude.flow", "data.flow", "numbers.flow", "text.flow", "time.flow", "wire.flow")
+}
 MAIN = FILES["prelude.flow"]
 
 
 def loaded() -> dict[str, tuple[str, str]]:
     """The prelude's own names of what it loads: the file, and the name there."""
     found = {}
-    for line in (PRELUDE / "prelude.flow").read_text(encoding="utf-8").splitlines():
-        if line.startswith("load("):
-            file = line.split('"')[1].removeprefix("//")
-            found.update({mine: (file, theirs) for mine, theirs in re.findall(r'(\w+) = "(\w+)"', line)})
+    text = (PRELUDE / "prelude.flow").read_text(encoding="utf-8")
+    for names in re.findall(r"^load\((.*?)\)$", text, re.MULTILINE | re.DOTALL):
+        file = names.split('"')[1].removeprefix("//")
+        found.update({mine: (file, theirs) for mine, theirs in re.findall(r'(\w+) = "(\w+)"', names)})
     return found
 
 

@@ -79,3 +79,9 @@ def test_names() -> None:
     assert short_name("//x/a.flow") == "x/a.flow"
     assert is_prelude(PRELUDE_MAIN)
     assert not is_prelude("//prelude.flow")
+
+
+def test_what_the_prelude_keeps_to_itself() -> None:
+    with pytest.raises(LanguageError, match="for the prelude itself"):
+        resolve_load("//x.flow", f"{PRELUDE}//wire.flow")
+    assert resolve_load(PRELUDE_MAIN, "//wire.flow") == f"{PRELUDE}//wire.flow"
