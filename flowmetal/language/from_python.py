@@ -111,6 +111,7 @@ ATTRIBUTE_HINTS: Final = {
 """Attributes and methods that Python has and the language has not."""
 
 FORMS: Final = {
+    "step() + 1": "a Result's value is `unwrap(result)`, or `.value`; a Task's is `unwrap(fctx.actions.wait(task))`",
     "a < b < c": "comparisons do not chain: write `a < b and b < c`",
     "a = b = 1": "assignments do not chain: write one line for each name",
     "n := 3": "an assignment is a line of its own",

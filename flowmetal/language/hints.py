@@ -14,7 +14,12 @@ def _rules(*rules: tuple[str, str]) -> list[_Hint]:
     return [(re.compile(pattern), hint) for pattern, hint in rules]
 
 
+CONTEXT_FIELDS: Final = ("actions", "args", "run_id", "attempt", "idempotency_key", "started_at")
+"""What the flow context holds, besides what is to come."""
+
 _MESSAGE_HINTS: Final = _rules(
+    (r"Operation `\.\w+=` not supported", "a struct is not changed: make another one, or use a dict"),
+    (r"types? (`\w+` and )?`record`|actual `record ", FORMS["step() + 1"]),
     (r"Unsupported format character: '\.'|Invalid character '\.' inside replacement field", FORMS['"%.2f" % x']),
     (r"Unsupported format character: '[0-9+-]'|^Key `[^`]?[<>^0-9]", FORMS['"%5d" % x']),
     (r"Unsupported format character", 'write `"{}".format(x)`, or `format_number(x, decimals)`'),
@@ -31,7 +36,6 @@ _MESSAGE_HINTS: Final = _rules(
     (r"Operation `(compare|cmp\(\)|[<>]=?)` not supported", "values are compared with values of their own type"),
     (r"Operation `\(iter\)` not supported on type `string`", "write `text.elems()` to loop over characters"),
     (r"Operation `\(iter\)` not supported on type `int`", "write `range(n)`"),
-    (r"Operation `\.\w+=` not supported", "a struct is not changed: make another one, or use a dict"),
     (r"Operation `call\(\)` not supported on type",
      "only functions are called: is a name shadowed, or a comma missing?"),
     (r"of type `int` does not match the type annotation `float`",
@@ -84,7 +88,9 @@ _LINE_HINTS: Final = _rules(
 _KEYWORD: Final = re.compile(r"cannot use reserved keyword `(\w+)`")
 _UNKNOWN: Final = re.compile(r"Variable `(\w+)` not found")
 _ATTRIBUTE: Final = re.compile(r"Object of type `(\w+)` has no attribute `(\w+)`")
-_SUGGESTION: Final = re.compile(r", did you mean `\w+`\?$")
+_SUGGESTION: Final = re.compile(r", did you mean `(\w+)`\?$")
+_OF_RESULT_OR_TASK: Final = frozenset({"ok", "value", "error", "id", "name"})
+_OF_ANY_RECORD: Final = frozenset({"_replace", "__dict__"})
 
 
 def hint_for(message: str, line: str = "", column: int = 0) -> str:
@@ -92,9 +98,15 @@ def hint_for(message: str, line: str = "", column: int = 0) -> str:
 
     ``line`` is the line of the program at which it was reported, ``column`` where in it, counted from 1.
     """
+    attribute = _ATTRIBUTE.search(message)
+    if attribute and re.search(rf"\bfctx\.{attribute.group(2)}\b", line):
+        return f"of `fctx` there are: {', '.join(CONTEXT_FIELDS)}; effects and tasks are in `fctx.actions`"
     named = _named_hint(message)
     if named:
         return named
+    guess = _SUGGESTION.search(message)
+    if attribute and guess and guess.group(1) not in _OF_RESULT_OR_TASK:
+        return ""
     for pattern, hint in _MESSAGE_HINTS:
         if pattern.search(message):
             return hint
@@ -121,6 +133,6 @@ def _named_hint(message: str) -> str:
     if unknown:
         return NAME_HINTS.get(unknown.group(1), "")
     attribute = _ATTRIBUTE.search(message)
-    if attribute:
+    if attribute and (attribute.group(1) != "record" or attribute.group(2) in _OF_ANY_RECORD):
         return ATTRIBUTE_HINTS.get(attribute.group(2), "")
     return ""

@@ -134,6 +134,12 @@ def test_every_missing_attribute_has_its_advice(name: str) -> None:
 @pytest.mark.parametrize(
     ("form", "text"),
     [
+        ("step() + 1", "Step = record(ok = bool)\nx = Step(ok = True) + 1"),
+        ("step() + 1", "Step = record(ok = bool)\nx = 'a' + Step(ok = True)"),
+        ("step() + 1", "Step = record(ok = bool)\nx = Step(ok = True).split()"),
+        ("step() + 1", "Step = record(ok = bool)\nx = [i for i in Step(ok = True)]"),
+        ("step() + 1", "Step = record(ok = bool)\nx = Step(ok = True) < 1"),
+        ("step() + 1", "Step = record(ok = bool)\nx = int(Step(ok = True))"),
         ("a < b < c", "x = 1 < 2 < 3"),
         ("a = b = 1", "a = b = 1"),
         ("n := 3", "x = (n := 3)"),
@@ -176,6 +182,9 @@ def test_forms_without_a_message_of_their_own_are_few() -> None:
 
 
 def test_advice_is_for_its_own_message_only() -> None:
+    assert hint_for("Key `record` was not found") != FORMS["step() + 1"]
+    assert hint_for("Object of type `record` has no attribute `widht`, did you mean `width`?") == ""
+    assert "`fctx.actions`" in hint_for("Object of type `record` has no attribute `read`", 'fctx.read("x")')
     assert hint_for("Index `5` is out of bound") == ""
     assert hint_for("") == ""
     assert without_guess("Variable `lenn` not found, did you mean `len`?").endswith("`len`?")
