@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from flowmetal.cli.text import printable, show_call
+from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.values import unpack
 
@@ -35,6 +36,9 @@ class Display:
 
     def close(self) -> None:
         """Shows nothing any more."""
+
+    def adopted(self, root: Header) -> None:
+        """A root run that began earlier is driven here from now on."""
 
     def started(self, run_id: str, name: str, parent: str, number: int) -> None:
         """A run began."""

@@ -115,7 +115,7 @@ async def wait_for_end(engine: Engine, journal: Journal, display: Display, heade
         if seen.is_finished:
             return Outcome(seen, journal.payload(run_id, seen.result) if seen.result is not None else None)
         if not journal_drives(journal, seen):
-            engine.adopt(run_id)
+            display.adopted(engine.adopt(run_id))
             display.notice(f"the process that drove {run_id} has ended; going on with it here")
             break
         await asyncio.sleep(_FOLLOW_SECONDS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.cli.display import Display
 from flowmetal.cli.progress import Progress, Row
+from flowmetal.cli.reading import open_actions
 from flowmetal.cli.text import cut, printable, show_seconds
+from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 _FIRST_SECONDS = 0.2
 _EVERY_SECONDS = 0.12
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_LEFT = "–"
 _NAME_WIDTH = 60
+_MOST_LOOKED_AT = 2_000
 
 
 class LiveDisplay(Display):
@@ -31,6 +35,7 @@ class LiveDisplay(Display):
         self._progress = Progress(self._lookup, time.monotonic)
         self._live: Live | None = None
         self._frame = 0
+        self._is_over = False
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._tick)
 
     def _lookup(self, run_id: str) -> tuple[str, str]:
@@ -49,14 +54,49 @@ class LiveDisplay(Display):
 
     def ended(self, run_id: str, number: int, is_ok: bool) -> None:
         """What action ``number`` asked for has a result; number 0 is the run itself."""
+        super().ended(run_id, number, is_ok)
         self._progress.ended(run_id, number, is_ok)
+
+    def adopted(self, root: Header) -> None:
+        """A run that began earlier is driven here from now on: what is open in it is read from its journal."""
+        super().adopted(root)
+        if root.is_finished:
+            return
+        now, now_ms = time.monotonic(), int(time.time() * 1_000)
+
+        def moment(at_ms: int) -> float:
+            return now - max(0, now_ms - at_ms) / 1_000
+
+        self._progress.started(root.run_id, root.name, "", 0, moment(root.created_ms))
+        self._reopen(root, moment)
+        over: list[Header] = []
+        looked_at = 0
+        for each in self._journal.descendants(root.run_id):
+            if each.is_finished:
+                over.append(each)
+                continue
+            number = int(each.run_id.rpartition(".")[2])
+            self._progress.started(each.run_id, each.name, each.parent, number, moment(each.created_ms))
+            looked_at += 1
+            if looked_at <= _MOST_LOOKED_AT:
+                self._reopen(each, moment)
+        for each in over:
+            until = moment(each.finished_ms or each.created_ms)
+            self._progress.was(each.parent, each.name, moment(each.created_ms), until, each.status == "ok")
+
+    def _reopen(self, header: Header, moment: Callable[[int], float]) -> None:
+        for event in open_actions(self._journal, header.run_id):
+            fields = event.fields
+            name = fields.get("name") or str(fields["callee"]).partition(" ")[0]
+            self._progress.acted(header.run_id, fields["number"], name, moment(event.at_ms))
 
     # -- the screen ------------------------------------------------------------------------------------
 
     def pause(self, *, keep: bool = True) -> None:
         """Takes the tree off the screen, or leaves its last state there, before something else is printed."""
         if self._live is not None:
-            self._live.transient = not keep
+            # A tree that goes on is drawn anew below what is printed: a frozen one would look alive.
+            self._live.transient = not self._is_over and (not keep or self._is_alive())
             self._live.update(self._drawn(), refresh=True)
             self._live.stop()
             self._live = None
@@ -66,7 +106,11 @@ class LiveDisplay(Display):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._is_over = True
         self.pause()
+
+    def _is_alive(self) -> bool:
+        return any(row.running for row in self._progress.forest.below.values())
 
     def _write(self, text: str) -> None:
         if self._live is None:
@@ -76,7 +120,7 @@ class LiveDisplay(Display):
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self._tick)
-        if not any(row.running for row in self._progress.forest.below.values()):
+        if not self._is_alive():
             return
         if self._live is None:
             self._live = _open_live()
@@ -88,7 +132,8 @@ class LiveDisplay(Display):
 
         now = time.monotonic()
         most = max(3, self._live.console.size.height - 2) if self._live is not None else 20
-        lines = list(_lines(self._progress.forest, now, self._frame))
+        mark = _LEFT if self._is_over else _SPINNER[self._frame % len(_SPINNER)]
+        lines = list(_lines(self._progress.forest, now, mark))
         if len(lines) > most:
             lines = [*lines[: most - 1], [(f"… {len(lines) - most + 1} more", "dim")]]
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -109,25 +154,32 @@ def _open_live() -> Live:
     return live
 
 
-def _lines(row: Row, now: float, frame: int, indent: str = "") -> Iterator[list[tuple[str, Any]]]:
+def _lines(row: Row, now: float, alive: str, indent: str = "") -> Iterator[list[tuple[str, Any]]]:
     rows = list(row.below.values())
     for at, each in enumerate(rows):
         is_last = at == len(rows) - 1
         branch = "" if row.depth == 0 else "└─ " if is_last else "├─ "
-        yield [(indent + branch, "dim"), *_parts(each, now, frame)]
-        yield from _lines(each, now, frame, indent + ("" if row.depth == 0 else "   " if is_last else "│  "))
+        yield [(indent + branch, "dim"), *_parts(each, now, alive)]
+        yield from _lines(each, now, alive, indent + ("" if row.depth == 0 else "   " if is_last else "│  "))
 
 
-def _parts(row: Row, now: float, frame: int) -> list[tuple[str, Any]]:
+def _parts(row: Row, now: float, alive: str) -> list[tuple[str, Any]]:
     if row.running:
-        mark = (_SPINNER[frame % len(_SPINNER)], "cyan")
+        mark = (alive, "cyan")
     elif row.err:
         mark = ("✗", "red")
-    else:
+    elif row.ok or not row.dropped:
         mark = ("✓", "green")
+    else:
+        mark = (_LEFT, "dim")
     parts: list[tuple[str, Any]] = [mark, (f" {cut(printable(row.name), _NAME_WIDTH)}", "")]
-    if row.running + row.ok + row.err > 1:
-        counts = [(row.running, "running", "cyan"), (row.ok, "ok", "green"), (row.err, "err", "red")]
+    if row.running + row.ok + row.err + row.dropped > 1:
+        counts = [
+            (row.running, "left open" if alive == _LEFT else "running", "cyan"),
+            (row.ok, "ok", "green"),
+            (row.err, "err", "red"),
+            (row.dropped, "ended with it", "dim"),
+        ]
         for count, word, style in counts:
             if count:
                 parts.append((f"  {count:,} {word}", style))

@@ -23,6 +23,7 @@ class Row:
     running: int = 0
     ok: int = 0
     err: int = 0
+    dropped: int = 0
     busy_since: float = 0.0
     busy_before: float = 0.0
     below: dict[str, Row] = field(default_factory=dict)
@@ -39,17 +40,29 @@ class Row:
         return row
 
     def begin(self, now: float) -> None:
-        """One more is under way."""
-        if not self.running:
-            self.busy_since = now
+        """One more is under way since ``now``, which may be long ago."""
+        self.busy_since = min(now, self.busy_since) if self.running else now
         self.running += 1
 
-    def end(self, now: float, is_ok: bool) -> None:
-        """One has ended."""
+    def end(self, now: float, is_ok: bool | None) -> None:
+        """One has ended; None: without a result of its own, because what asked for it has ended."""
         self.running -= 1
         if not self.running:
             self.busy_before += now - self.busy_since
-        if is_ok:
+        self._count(is_ok)
+
+    def was(self, since: float, until: float, is_ok: bool) -> None:
+        """One was over before anyone looked; called when all that are under way are known."""
+        if self.running:
+            self.busy_since = min(since, self.busy_since)
+        else:
+            self.busy_before = max(self.busy_before, until - since)
+        self._count(is_ok)
+
+    def _count(self, is_ok: bool | None) -> None:
+        if is_ok is None:
+            self.dropped += 1
+        elif is_ok:
             self.ok += 1
         else:
             self.err += 1
@@ -72,35 +85,46 @@ class Progress:
         self._lookup = lookup
         self._clock = clock
         self._runs: dict[str, Row] = {}
-        self._open: dict[tuple[str, int], Row] = {}
+        self._open: dict[str, dict[int, Row]] = {}
 
-    def started(self, run_id: str, name: str, parent: str, number: int) -> None:
-        """A run began; the action that asked for it may be known already."""
-        row = self._open.get((parent, number)) if parent else None
-        if row is not None:
-            self._runs[run_id] = row
+    def started(self, run_id: str, name: str, parent: str, number: int, since: float | None = None) -> None:
+        """A run began, now or at ``since``; the action that asked for it may be known already."""
+        if run_id in self._runs:
             return
-        row = (self._row_of(parent) if parent else self.forest).child(name)
+        row = self._open.get(parent, {}).get(number) if parent else None
+        if row is None:
+            row = (self._row_of(parent) if parent else self.forest).child(name)
+            if not parent or since is not None:
+                row.begin(self._clock() if since is None else since)
+            if parent and since is not None:
+                self._open.setdefault(parent, {})[number] = row
         self._runs[run_id] = row
-        if not parent:
-            row.begin(self._clock())
 
-    def acted(self, run_id: str, number: int, name: str) -> None:
-        """A run asked for something."""
+    def acted(self, run_id: str, number: int, name: str, since: float | None = None) -> None:
+        """A run asked for something, now or at ``since``."""
         row = self._row_of(run_id).child(name)
-        row.begin(self._clock())
-        self._open[(run_id, number)] = row
+        row.begin(self._clock() if since is None else since)
+        self._open.setdefault(run_id, {})[number] = row
+
+    def was(self, parent: str, name: str, since: float, until: float, is_ok: bool) -> None:
+        """A run below ``parent`` ended before anyone was told; counted when its parent is under way."""
+        row = self._runs.get(parent)
+        if row is not None:
+            row.child(name).was(since, until, is_ok)
 
     def ended(self, run_id: str, number: int, is_ok: bool) -> None:
-        """What was asked for has a result; number 0 is the run itself."""
+        """What was asked for has a result; number 0 is the run itself, and what it left open is over with it."""
+        now = self._clock()
         if number:
-            row = self._open.pop((run_id, number), None)
+            row = self._open.get(run_id, {}).pop(number, None)
             if row is not None:
-                row.end(self._clock(), is_ok)
+                row.end(now, is_ok)
             return
+        for left in self._open.pop(run_id, {}).values():
+            left.end(now, None)
         row = self._runs.pop(run_id, None)
         if row is not None and "." not in run_id:
-            row.end(self._clock(), is_ok)
+            row.end(now, is_ok)
 
     def _row_of(self, run_id: str) -> Row:
         row = self._runs.get(run_id)
@@ -109,6 +133,6 @@ class Progress:
             above = self._row_of(parent) if parent else self.forest
             row = self._runs[run_id] = above.child(name)
             if parent:
-                self._open[(parent, int(run_id.rpartition(".")[2].partition("~")[0]))] = row
+                self._open.setdefault(parent, {})[int(run_id.rpartition(".")[2].partition("~")[0])] = row
             row.begin(self._clock())
         return row

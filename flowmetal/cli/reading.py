@@ -10,15 +10,18 @@ from typing import Any
 from flowmetal.assembly import home_path, open_journal
 from flowmetal.cli.text import show_moment
 from flowmetal.errors import UsageError
+from flowmetal.journal import events
+from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
-from flowmetal.journal.keys import root_of
+from flowmetal.journal.keys import own_range, place_of, root_of
 from flowmetal.journal.starting import is_driven
 from flowmetal.language.labels import short_name
 from flowmetal.values import Wire, to_json_data, unpack
 
 _MOST_LOOKED_AT = 2_000
+_MOST_EVENTS = 1_000
 
 
 def open_existing(home: str | None) -> Journal:
@@ -90,6 +93,23 @@ def root_only(header: Header, command: str) -> None:
         raise UsageError(
             f"`{header.run_id}` is part of a run", remedy=f"name the whole run: flowmetal {command} {header.root}"
         )
+
+
+def open_actions(journal: Journal, run_id: str) -> list[Event]:
+    """The actions of a run that have no result, oldest first, as far as its latest events tell."""
+    ended: set[int] = set()
+    found: list[Event] = []
+    with journal.store.view() as view:
+        for key, data in islice(view.scan("events", *own_range(run_id), reverse=True), _MOST_EVENTS):
+            kind = events.kind_of(data)
+            if kind not in ("result", "timer_fired", "action"):
+                continue
+            event = events.decode(data, place_of("events", key))
+            if kind != "action":
+                ended.add(event.fields["number"])
+            elif "value" not in event.fields and event.fields["number"] not in ended:
+                found.append(event)
+    return [each for each in reversed(found) if each.fields["callee"] not in ("cancel", "close")]
 
 
 def waits_for(journal: Journal, header: Header, now_ms: int) -> str:

@@ -41,6 +41,8 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
                 taken.append(engine.adopt(run_id, more))
             except FlowmetalError as error:
                 worst = max(worst, _report(error))
+                continue
+            display.adopted(taken[-1])
         for header in taken:
             outcome = _outcome_of(journal, header) if header.is_finished else await engine.outcome(header.run_id)
             display.pause()
@@ -129,6 +131,7 @@ class _Watcher:
         self.seen.add(run_id)
         if not header.is_finished:
             self._display.notice(f"resuming {run_id}")
+            self._display.adopted(header)
             self.waiting[asyncio.ensure_future(self._engine.outcome(run_id))] = header
 
     async def step(self) -> None:

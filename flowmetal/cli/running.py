@@ -70,6 +70,8 @@ def run_target(
         request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
         begun = engine.begin(program, request)
         explain(begun, program, display, home)
+        if begun.outcome == "adopted":
+            display.adopted(begun.header)
         outcome = await wait_for_end(
             engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted")
         )

@@ -192,7 +192,7 @@ def test_resume_with_more_grants(cli: Cli) -> None:
     cli.file("in/a.txt", "12345")
     cli.file(
         "a.flow",
-        'def _f_impl(fctx):\n    fctx.actions.sleep("300ms")\n    return fctx.actions.read("in/a.txt")\n'
+        'def _f_impl(fctx):\n    fctx.actions.sleep("2s")\n    return fctx.actions.read("in/a.txt")\n'
         'f = flow(_f_impl)\nif __name__ == "__flow__":\n    f()\n',
     )
     process = cli.start("run", "a.flow", "--id", "r1")

@@ -11,7 +11,7 @@ import sys
 from flowmetal.cli.progress import MOST_NAMES, OTHERS, Progress
 from flowmetal.cli.text import printable, show_call, show_seconds, show_value
 from flowmetal.values import Failure, err, from_python, ok
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, until
 
 FAN = """
 def _leaf_impl(fctx):
@@ -148,3 +148,35 @@ def test_values_are_written_as_the_language_would() -> None:
 def test_lengths_of_time() -> None:
     shown = {0: "0.000s", 0.0123: "0.012s", 3.44: "3.4s", 65: "1m05s", 3_600: "1h00m", 90_000: "1d01h", 8e6: "92d14h"}
     assert {seconds: show_seconds(seconds) for seconds in shown} == shown
+
+
+def test_what_is_taken_up_is_seen_with_its_age() -> None:
+    clock = Clock()
+    clock.now = 100.0
+    progress = Progress(lambda run_id: ("", run_id), clock)
+    progress.started("r", "etl", "", 0, 10.0)
+    progress.acted("r", 2, "load", 20.0)
+    progress.started("r.2", "load", "r", 2, 20.0)
+    progress.started("r.3", "load", "r", 3, 15.0)
+    progress.acted("r.3", 1, "sleep", 16.0)
+    progress.was("r", "load", 12.0, 30.0, is_ok=True)
+    progress.was("r.9", "deeper", 12.0, 30.0, is_ok=True)
+    etl = progress.forest.below["etl"]
+    load = etl.below["load"]
+    assert (etl.busy(100.0), load.busy(100.0), load.below["sleep"].busy(100.0)) == (90.0, 88.0, 84.0)
+    assert (load.running, load.ok) == (2, 1)
+    progress.ended("r.3", 0, False)
+    progress.ended("r", 3, False)
+    assert (load.running, load.below["sleep"].running, load.below["sleep"].dropped) == (1, 0, 1)
+    progress.ended("r", 0, False)
+    assert (etl.running, etl.err, load.running) == (0, 1, 0)
+
+
+def test_the_tree_is_there_after_a_resume(cli: Cli) -> None:
+    process = cli.start("run", cli.file("fan.flow", FAN.replace("400ms", "2s")), "--id", "f1")
+    until(lambda: sum("sleep" in line for line in cli("log", "f1").out.splitlines()) == 30)
+    process.kill()
+    cli.end(process)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal(cli, "resume", "f1"))
+    assert re.search(r"└─ \S leaf  30 running", plain)
+    assert re.search(r"└─ \S sleep  30 running", plain)
