@@ -37,12 +37,6 @@ _MAX_EXCERPT: Final = 2_000
 
 _REWRITTEN: Final = [
     (
-        re.compile(
-            r"pkg\.flowmetal\.io/v1/prelude//prelude\.flow\._(string|int|float|bool|list|dict|choice|duration|timestamp|path|secret|any)\b"
-        ),
-        r"x.flow.args.\1",
-    ),
-    (
         re.compile(r"^Missing (?:named-only )?parameter `(\w+)` for call to `(?:.*\.flow\.)?([\w.]+)`"),
         r"`\2` needs the argument `\1`",
     ),

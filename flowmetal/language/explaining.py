@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.hints import CONTEXT_FIELDS
 from flowmetal.language.host import HostError
-from flowmetal.language.labels import short_name
+from flowmetal.language.labels import PRELUDE, is_prelude, short_name
 from flowmetal.language.registry import GUARD, SCRIPT_NAME
 
 _UNASSIGNED: Final = re.compile(
     r"error: Local variable `(\w+)` referenced before assignment\n(?: *--> (?P<file>.+?):(?P<line>\d+))?"
 )
 _FROZEN: Final = re.compile(r"^error: (Immutable|.*[Ff]rozen)", re.MULTILINE)
+_PLACE: Final = re.compile(r"^ *--> (?P<file>.+?):(?P<line>\d+)", re.MULTILINE)
+_FRAME: Final = re.compile(r"^  \* (.+?):\d+, in ", re.MULTILINE)
+_CALLED: Final = re.compile(r"^error: (?P<what>Missing|Found) .* for call to `?(?P<callee>[^`\s]+)", re.MULTILINE)
+_FIELD_OF_NONE: Final = re.compile(
+    rf"^error: Object of type `(?!record`)\w+` has no attribute `({'|'.join(CONTEXT_FIELDS)})`", re.MULTILINE
+)
+"""A field of the flow context was asked of what is none."""
+_DEF: Final = re.compile(r"^def (\w+)\(", re.MULTILINE)
+_STRUCT: Final = re.compile(r"^(\w+) = struct\(([^()]*)\)", re.MULTILINE)
+_OF_PRELUDE: Final = re.compile(rf"({re.escape(PRELUDE)}//\w+\.flow)\.(\w+)")
 _GUARD_LIKE: Final = re.compile(r"^if\b[^#\n]*?__name__[^#\n]*?:", re.MULTILINE)
 _MOST_COMMANDS: Final = 8
 _TOP_LEVEL: Final = re.compile(r"^\S", re.MULTILINE)
 
 
-def explain(text: str, sources: Mapping[str, str], main: str, problem: HostError | None) -> Diagnostic:
+def explain(
+    text: str,
+    sources: Mapping[str, str],
+    main: str,
+    problem: HostError | None,
+    implementations: Mapping[str, FlowInfo] = MappingProxyType({}),
+) -> Diagnostic:
     """The diagnostic of an interpreter's error.
 
     Args:
@@ -29,6 +47,7 @@ def explain(text: str, sources: Mapping[str, str], main: str, problem: HostError
         sources: texts of the modules by label.
         main: label of the main file.
         problem: the host's own error, if it was one that ended the evaluation.
+        implementations: flows by the name that the interpreter has for their functions.
     """
     if problem is not None:
         return diagnose(text, sources, problem.message, problem.hint)
@@ -45,7 +64,55 @@ def explain(text: str, sources: Mapping[str, str], main: str, problem: HostError
             "a module's values are frozen once it is loaded, and cannot be changed inside a flow",
             "work on a copy: `list(xs)`, `dict(d)`",
         )
-    return diagnose(text, sources)
+    return diagnose(_with_public_names(text, sources), sources, hint=_about_call(text, sources, implementations))
+
+
+def _about_call(text: str, sources: Mapping[str, str], implementations: Mapping[str, FlowInfo]) -> str:
+    """Advice where an implementation was called with what it does not take, or in the place of its flow; or ""."""
+    frames = _FRAME.findall(text)
+    place = _PLACE.search(text)
+    called = _CALLED.search(text)
+    if called and (place is None or is_prelude(place["file"])):
+        return _about_implementation(called, sources, implementations)
+    callee = called["callee"] if called else ""
+    if place and frames and not is_prelude(frames[-1]) and _FIELD_OF_NONE.search(text):
+        above = "\n".join(sources.get(place["file"], "").split("\n")[: int(place["line"])])
+        callee = f"{place['file']}.{(_DEF.findall(above) or [''])[-1]}"
+    if callee not in implementations:
+        return ""
+    flow = implementations[callee].global_name or implementations[callee].name
+    return f"`{callee.rpartition('.')[2]}` is the implementation of the flow `{flow}`: call `{flow}(…)`"
+
+
+def _about_implementation(
+    called: re.Match[str], sources: Mapping[str, str], implementations: Mapping[str, FlowInfo]
+) -> str:
+    label, _, name = called["callee"].rpartition(".")
+    source = sources.get(label, "")
+    info = implementations.get(called["callee"])
+    if info is not None and info.declared and called["what"] == "Missing":
+        return f"declared arguments are in `fctx.args`: write `def {name}(fctx)`"
+    if name == "lambda":
+        lacks = re.search(r"\blambda\s*:", source) is not None
+    else:
+        first = re.search(rf"^[ \t]*def {name}\(\s*(\w*)", source, re.MULTILINE)
+        lacks = first is not None and "ctx" not in first.group(1)
+    return "an implementation takes `fctx` first" if lacks and called["what"] == "Found" else ""
+
+
+def _with_public_names(text: str, sources: Mapping[str, str]) -> str:
+    """An interpreter's text with the prelude's functions called as people call them, `csv.parse`."""
+
+    def named(match: re.Match[str]) -> str:
+        label, name = match.groups()
+        if name.startswith("_"):
+            for public, members in _STRUCT.findall(sources.get(label, "")):
+                member = re.search(rf"\b(\w+) = {name}\b", members)
+                if member:
+                    return f"{public.removeprefix('_')}.{member.group(1)}"
+        return re.sub(r"^json_", "json.", name)
+
+    return _OF_PRELUDE.sub(named, text)
 
 
 def _why_unassigned(name: str, text: str, main: str) -> tuple[str, str]:

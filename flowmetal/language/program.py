@@ -209,7 +209,8 @@ class Program:
 
     def diagnose(self, text: str) -> Diagnostic:
         """Data of an interpreter's error on this thread, with what the host knows of it."""
-        return explain(text, self.modules.sources, self.main, self._state.take_problem())
+        known = self._registry.implementations
+        return explain(text, self.modules.sources, self.main, self._state.take_problem(), known)
 
     def find_nothing_started(self, *, printed: bool) -> Diagnostic | None:
         """Why a script's body that called no action is at fault; None if it ``printed`` and a guard is not wrong."""

@@ -150,6 +150,12 @@ class FlowRegistry:
         """The indices of the flows that belong to a module, in order."""
         return [index for index, info in enumerate(self.flows) if info.label == label]
 
+    @property
+    def implementations(self) -> dict[str, FlowInfo]:
+        """The flow of each implementation that has a name, by how the interpreter shows that: ``//a.flow._f``."""
+        made = zip(self._made, self.flows, strict=False)
+        return {each.implementation: info for each, info in made if not each.implementation.endswith(".lambda")}
+
     def reference(self, index: int) -> str:
         """What the journal calls a flow.
 
