@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from flowmetal.cli.reading import count_errs
 from flowmetal.cli.text import printable, show_call
+from flowmetal.identity import child_id
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import root_of
 from flowmetal.values import unpack
 
 _REMEMBERED = 1_000
@@ -25,6 +28,7 @@ class Display:
         self._journal = journal
         self._quiet = quiet
         self._names: dict[str, str] = {}
+        self._errs: dict[str, int] = {}
 
     def notice(self, text: str) -> None:
         """Says something about what Flowmetal does."""
@@ -38,7 +42,13 @@ class Display:
         """Shows nothing any more."""
 
     def adopted(self, root: Header) -> None:
-        """A root run that began earlier is driven here from now on."""
+        """A root run that began earlier is driven here from now on; what it has recorded is looked through."""
+        if not self._quiet and not root.is_finished:
+            self._errs[root.run_id] = count_errs(self._journal, root.run_id)
+
+    def errs(self, root_id: str) -> int:
+        """How many results below a root run were Err, other than by being cancelled."""
+        return self._errs.get(root_id, 0)
 
     def started(self, run_id: str, name: str, parent: str, number: int) -> None:
         """A run began."""
@@ -48,6 +58,11 @@ class Display:
 
     def ended(self, run_id: str, number: int, is_ok: bool) -> None:
         """What action ``number`` asked for has a result; number 0 is the run itself."""
+        if number and not is_ok and not self._quiet:
+            header = self._journal.header(child_id(run_id, number))
+            if header is None or header.status != "cancelled":
+                root_id = root_of(run_id)
+                self._errs[root_id] = self._errs.get(root_id, 0) + 1
 
     def logged(self, run_id: str, text: str, level: str, fields: bytes | None) -> None:
         """A run wrote a log line; it is durable."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from flowmetal.cli.event_data import CALL_VERBS
 from flowmetal.cli.reading import load
 from flowmetal.cli.text import cut, printable, rfc3339, show_call, show_failure_line, show_value
@@ -10,9 +12,10 @@ from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.journal import Journal
 from flowmetal.settings import format_duration
-from flowmetal.values import failure_of
+from flowmetal.values import Failure, failure_of, to_json_data
 
 _LOG_LIMIT = 2_000
+_DETAILS_LIMIT = 200
 
 
 def asked_for(journal: Journal, run_id: str, event: Event) -> str:
@@ -51,9 +54,19 @@ def came_of(journal: Journal, run_id: str, field: Field, limit: int = 100) -> st
     value = load(journal, run_id, field)
     if isinstance(value, dict) and "result" in value:
         if not value["result"][0]:
-            return show_failure_line(failure_of(value))
+            return _failure(failure_of(value))
         return "ok" if value["result"][1] is None else show_value(value["result"][1], limit)
     return show_value(value, limit)
+
+
+def _failure(failure: Failure) -> str:
+    """``Err(kind) message  {details}  at file:line``, the place being where it came about."""
+    details = to_json_data(failure.details)
+    if isinstance(details, dict):
+        details = {name: value for name, value in details.items() if name != "option"}
+    shown = f"  {cut(printable(json.dumps(details, ensure_ascii=False)), _DETAILS_LIMIT)}" if details else ""
+    place = f"  at {printable(failure.source)}" if failure.source else ""
+    return f"{show_failure_line(failure)}{shown}{place}"
 
 
 def is_failure(journal: Journal, run_id: str, field: Field) -> bool:

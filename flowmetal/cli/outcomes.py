@@ -20,8 +20,8 @@ from flowmetal.language.labels import short_name
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
 
 
-def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | None) -> int:
-    """Shows how a root run came out; the exit code.
+def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | None, errs: int = 0) -> int:
+    """Shows how a root run came out, and that ``errs`` results on its way to an Ok were Err; the exit code.
 
     Raises:
         FlowmetalError: what stopped it unfinished.
@@ -35,6 +35,10 @@ def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | Non
     elif is_ok(wire):
         print_value(wire["result"][1])
     if is_ok(wire):
+        if errs and not as_json:
+            results = "1 result on the way was Err" if errs == 1 else f"{errs:,} results on the way were Err"
+            sys.stdout.flush()
+            print(f"note: {results}: {with_home(f'flowmetal log {header.run_id}', home)}", file=sys.stderr)
         return EXIT_OK
     print("\n".join(failure_lines(journal, header, failure_of(wire), home)), file=sys.stderr)
     return EXIT_RUN_FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from flowmetal.assembly import home_path, open_journal
@@ -22,6 +22,7 @@ from flowmetal.values import Wire, to_json_data, unpack
 
 _MOST_LOOKED_AT = 2_000
 _MOST_EVENTS = 1_000
+_MOST_COUNTED = 20_000
 
 
 def open_existing(home: str | None) -> Journal:
@@ -110,6 +111,21 @@ def open_actions(journal: Journal, run_id: str) -> list[Event]:
             elif "value" not in event.fields and event.fields["number"] not in ended:
                 found.append(event)
     return [each for each in reversed(found) if each.fields["callee"] not in ("cancel", "close")]
+
+
+def count_errs(journal: Journal, root_id: str) -> int:
+    """How many results in a root's tree are recorded as Err, not cancelled; of a large tree the first ones."""
+    count = looked_at = 0
+    for run_id in chain([root_id], (each.run_id for each in journal.descendants(root_id))):
+        for _, event in journal.history(run_id):
+            looked_at += 1
+            if event.kind in ("result", "child"):
+                value = load(journal, run_id, event.fields["value"])
+                ok, _, failure = value["result"]
+                count += not ok and failure["failure"][0] != "cancelled"
+            if looked_at >= _MOST_COUNTED:
+                return count
+    return count
 
 
 def waits_for(journal: Journal, header: Header, now_ms: int) -> str:

@@ -165,7 +165,7 @@ def _show(
             f"{header.run_id}: {'ok' if is_ok_packed(outcome.value) else header.status} after {show_seconds(took)}"
         )
     try:
-        return outcomes.finish(journal, outcome, as_json=as_json, home=home)
+        return outcomes.finish(journal, outcome, as_json=as_json, home=home, errs=display.errs(header.run_id))
     except FlowmetalError as error:
         return _report(error)
 

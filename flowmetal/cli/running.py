@@ -76,7 +76,7 @@ def run_target(
             engine, journal, display, begun.header, ours=begun.outcome in ("started", "adopted")
         )
         display.pause()
-        code = finish(journal, outcome, as_json=as_json, home=home)
+        code = finish(journal, outcome, as_json=as_json, home=home, errs=display.errs(chosen))
         await wait_for_detached(engine, display)
         return code
 

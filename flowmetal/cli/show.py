@@ -25,12 +25,26 @@ def command(run_id: str, home: str | None, as_json: bool) -> int:
     from flowmetal.cli.reading import open_existing
 
     journal = open_existing(home)
-    data = _data(journal, journal.require(run_id))
+    header = journal.require(run_id)
+    data = _data(journal, header)
     if as_json:
         print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
         _print(data)
+        if "failure" in data:
+            _print_failure(journal, header, home)
     return 0
+
+
+def _print_failure(journal: Journal, header: Header, home: str | None) -> None:
+    from flowmetal.cli.outcomes import failure_lines
+    from flowmetal.cli.reading import load
+    from flowmetal.values import failure_of
+
+    assert header.result is not None
+    print()
+    for line in failure_lines(journal, header, failure_of(load(journal, header.run_id, header.result)), home):
+        print(line)
 
 
 def _data(journal: Journal, header: Header) -> dict[str, Any]:
@@ -97,7 +111,7 @@ def _print(data: Mapping[str, Any]) -> None:
         ("labels", ", ".join(f"{name}={value}" for name, value in data["labels"].items())),
         ("arguments", _arguments(data)),
         ("result", _compact(data["result"]) if data.get("result") is not None else None),
-        ("failure", f"[{data['failure']['kind']}] {data['failure']['message']}" if "failure" in data else None),
+        ("failure", f"{data['failure']['kind']}, see below" if "failure" in data else None),
         ("flows started", data["flows_started"] or None),
         ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
         ("denied", ", ".join(data["grants"].get("deny", []))),

@@ -58,7 +58,7 @@ def test_log_is_a_tree(ran: Cli) -> None:
     assert rows[2:4] == ["    #1 sleep 20ms  [tree.flow:3]", "    · a leaf  n = 0"]
     assert rows[4].startswith("  #2 run leaf(1) → 1  ")
     assert rows[7].startswith("  #3 wait #1, #2 for at most 5s → [True, True]")
-    assert rows[8] == "  #4 pure() → Err(failed) no \\x1b[31mway  [tree.flow:17]"
+    assert rows[8] == "  #4 pure() → Err(failed) no \\x1b[31mway  at tree.flow:10  [tree.flow:17]"
     assert rows[9].startswith('  #5 read("/etc/passwd") → Err(denied) ')
     assert rows[10].startswith('  #6 now() → "20')
     assert rows[11].startswith("ok after ")
@@ -271,3 +271,27 @@ def test_the_version_and_the_help(cli: Cli) -> None:
     bare = cli()
     assert (bare.code, bare.out) == (2, "")
     assert "doctor" in bare.err
+
+
+def test_errs_on_the_way_to_an_ok_are_counted(cli: Cli) -> None:
+    text = (
+        'def _bad_impl(fctx):\n    fctx.actions.sleep(fctx.args.n)\n    fail("no")\n'
+        'bad = flow(_bad_impl, args = {"n": args.float()})\n'
+        "def _f_impl(fctx):\n    fctx.actions.wait([fctx.actions.run(bad, 0.0), fctx.actions.run(bad, 3.0)])\n"
+        '    return "fine"\nf = flow(_f_impl)\nif __name__ == "__flow__":\n    f()\n'
+    )
+    process = cli.start("run", cli.file("a.flow", text), "--id", "r1")
+    until(lambda: cli.home.exists() and "Err(failed)" in cli("log", "r1").out)
+    process.kill()
+    cli.end(process)
+    done = cli("resume", "r1")
+    assert done.out == "fine\n"
+    assert "note: 2 results on the way were Err: flowmetal log r1\n" in done.err
+    assert "note:" not in cli("run", "a.flow", "--id", "r1").err
+    assert cli("run", "a.flow", "--quiet").err == ""
+    row = next(line for line in cli("log", "r1").out.splitlines() if "#1 run bad" in line)
+    assert "Err(failed) no" in row
+    assert "at a.flow:3" in row
+    seen = cli("show", "r1.1.1").out
+    assert "  --> a.flow:3\n" in seen
+    assert "fail(" in seen
