@@ -8,16 +8,15 @@ itself is not taken for the global one.
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.members import Of, implementations, judge_member
 from flowmetal.language.policy import check_setting_name
+from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
 
-CONTEXT = "fctx"
-"""What everyone calls the flow context."""
 _ACTIONS = "_actions."
 """The prelude's struct of actions."""
 _SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.DictComp)
@@ -35,16 +34,6 @@ class Signature:
 
 
 _ANYTHING = Signature((), takes_any_positional=True, takes_any_keyword=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A call that cannot work; line and column count from 1."""
-
-    line: int
-    column: int
-    message: str
-    hint: str = ""
 
 
 def signature_of_flow(info: FlowInfo) -> Signature | None:
@@ -84,55 +73,43 @@ def _signature(arguments: ast.arguments) -> Signature:
     )
 
 
-def parse(text: str) -> ast.Module | None:
-    """The text as Python reads it; None when it does not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the names of a flow file.
+
+    Attributes:
+        signatures: of callables, by dotted name.
+        members: the names in structs, by the struct's dotted name.
+        declared: the names of the arguments of the file's own flows, by the flow's name.
+    """
+
+    signatures: Mapping[str, Signature]
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def check_calls(text: str, known: Mapping[str, Signature]) -> Iterator[Finding]:
-    """Calls of ``known`` names in a flow file that cannot work."""
+def check_calls(text: str, known: Known) -> Iterator[Finding]:
+    """Calls and members of known names in a flow file that cannot work."""
     tree = parse(text)
     if tree is None:
         return
     taken = _bound_in(tree.body)
-    pending: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]
+    implementing = implementations(tree, known.declared)
+    pending: list[tuple[ast.AST, frozenset[str], Of | None]] = [(tree, frozenset(), None)]
     while pending:
-        node, own = pending.pop()
+        node, own, flow = pending.pop()
         if isinstance(node, _SCOPES):
-            own |= _names_of_scope(node)
-        if isinstance(node, ast.Call):
-            name = _dotted(node.func)
-            head = name.partition(".")[0]
-            if name.startswith(f"{CONTEXT}.actions.") and name not in known:
-                yield _no_action(node.func, known)
-            elif name in known and (head == CONTEXT or (head not in own and taken.get(head, 0) < 2)):
-                yield from _judge(name, known[name], node)
-        pending += [(child, own) for child in ast.iter_child_nodes(node)]
-
-
-def _no_action(node: ast.expr, known: Mapping[str, Signature]) -> Finding:
-    assert isinstance(node, ast.Attribute)
-    names = [name.rpartition(".")[2] for name in known if name.startswith(f"{CONTEXT}.actions.")]
-    return Finding(
-        node.lineno,
-        node.col_offset + 1,
-        f"there is no action `{node.attr}`{did_you_mean(node.attr, names)}",
-        f"there are: {', '.join(names)}",
-    )
-
-
-def _dotted(node: ast.expr) -> str:
-    """``a.b.c`` of names and attributes; empty for what is none."""
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+            names = _names_of_scope(node)
+            own |= names
+            flow = implementing.get(node) if node in implementing or CONTEXT in names else flow
+        name = dotted(node.func if isinstance(node, ast.Call) else node)
+        head = name.partition(".")[0]
+        if name and (head == CONTEXT or (head not in own and taken.get(head, 0) < 2)):
+            if isinstance(node, ast.Call) and name in known.signatures:
+                yield from _judge(name, known.signatures[name], node)
+            elif isinstance(node, ast.Attribute):
+                yield from judge_member(node, known.members, flow)
+        pending += [(child, own, flow) for child in ast.iter_child_nodes(node)]
 
 
 def _names_of_scope(node: ast.AST) -> frozenset[str]:

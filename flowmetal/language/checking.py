@@ -13,12 +13,15 @@ from typing import Final
 import starlark
 
 from flowmetal.errors import LanguageError
-from flowmetal.language.calls import Signature, check_calls, signature_of_flow, signatures_of
+from flowmetal.language.calls import Known, Signature, check_calls, signature_of_flow, signatures_of
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
+from flowmetal.language.hints import CONTEXT_FIELDS
 from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load, short_name
+from flowmetal.language.members import members_of
 from flowmetal.language.modules import Modules, load_line, prelude_names
 from flowmetal.language.program import Program, Tick
+from flowmetal.language.syntax import CONTEXT
 
 _LINT: Final = {
     "unreachable": "this is never reached",
@@ -68,8 +71,14 @@ class _Checker:
         prelude = self._modules.sources[PRELUDE_MAIN]
         self._prelude_names = prelude_names(prelude)
         self._prelude = signatures_of(prelude)
+        self._members: dict[str, tuple[str, ...]] = {CONTEXT: CONTEXT_FIELDS}
+        for label in self._modules.in_order(PRELUDE_MAIN):
+            self._members.update(members_of(self._modules.sources[label]))
         self._flows: dict[str, dict[str, Signature]] = {}
+        self._declared: dict[str, dict[str, tuple[str, ...]]] = {}
         for info in program.flows:
+            names = tuple(argument.name for argument in info.arguments)
+            self._declared.setdefault(info.label, {})[info.global_name] = names
             signature = signature_of_flow(info)
             if signature is not None and info.global_name:
                 self._flows.setdefault(info.label, {})[info.global_name] = signature
@@ -88,18 +97,25 @@ class _Checker:
 
     def _calls(self, label: str) -> Iterator[Diagnostic]:
         known = dict(self._prelude)
+        members = {
+            name: there
+            for name, there in self._members.items()
+            if name.startswith(CONTEXT) or name in self._prelude_names
+        }
         for load in self._modules.tree(label).loads():
             source = resolve_load(label, load.module_id)
             flows = self._prelude if source == PRELUDE_MAIN else self._flows.get(source, {})
             for own, theirs in load.symbols.items():
                 known.pop(own, None)
+                members.pop(own, None)
                 if theirs in flows:
                     known[own] = flows[theirs]
         text = self._modules.sources[label]
         for name in {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}:
+            members.pop(name, None)
             known = {each: signature for each, signature in known.items() if each.partition(".")[0] != name}
         known.update(self._flows.get(label, {}))
-        for finding in check_calls(text, known):
+        for finding in check_calls(text, Known(known, members, self._declared.get(label, {}))):
             place = f"{short_name(label)}:{finding.line}:{finding.column}"
             yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
 

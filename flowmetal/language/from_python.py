@@ -105,6 +105,9 @@ ATTRIBUTE_HINTS: Final = {
     "str": "write `args.string()`",
     "dictionary": "write `args.dict()`",
     "number": "write `args.float()`",
+    "integer": "write `args.int()`",
+    "boolean": "write `args.bool()`",
+    "now": "write `fctx.actions.now()`",
     "__dict__": "write `dir(x)` and `getattr(x, name)`",
     "_replace": "write the record again with the changed field",
 }

@@ -79,9 +79,20 @@ HEAD = "def _f(fctx):\n    return 1\n\n"
         ("f = flow(_f, args = {'n': args.int(minimum = 1)})",
          "36 args.int has no argument `minimum`, did you mean `min`?"),
         ("f = flow(_f, args = {'n': args.sting()})",
-         "27 Object of type `struct` has no attribute `sting`, did you mean `string`?"),
-        ("f = lambda fctx: fctx.actions.slep(1)", "18 there is no action `slep`, did you mean `sleep`?"),
+         "32 `args` has no `sting`, did you mean `string`? (there are: string, int,"),
+        ("f = lambda fctx: fctx.actions.slep(1)", "31 there is no action `slep`, did you mean `sleep`?"),
         ("f = lambda fctx: fctx.actions.sleep()", "18 fctx.actions.sleep needs the argument `duration`"),
+        ("f = lambda fctx: fctx.actions.reed", "31 there is no action `reed`, did you mean `read`?"),
+        ("f = lambda fctx: fctx.read('x')", "23 `fctx` has no `read` (write `fctx.actions.read`)"),
+        ("f = lambda fctx: fctx.arg.n", "23 `fctx` has no `arg`, did you mean `args`?"),
+        ("f = lambda: json.dumps(1)", "18 `json` has no `dumps` (write `json.encode(value)`)"),
+        ("f = lambda: args.integer()", "18 `args` has no `integer` (write `args.int()`)"),
+        ("f = lambda: csv.prase('')", "17 `csv` has no `prase`, did you mean `parse`?"),
+        ("f = lambda: time.now()", "18 `time` has no `now` (write `fctx.actions.now()`)"),
+        ("f = lambda: base64.decod('')", "20 `base64` has no `decod`, did you mean `decode`?"),
+        ("f = lambda: effects.fetch('')", "21 `effects` has no `fetch` (there are: read, write"),
+        ("f = flow(lambda fctx: fctx.args.nn, args = {'n': args.int()})",
+         "33 the flow `f` declares no argument `nn`, did you mean `n`? (it declares: n)"),
         ("f = lambda: sleep(1, 2)", "13 sleep takes 1 argument, got 2 by position"),
         ("f = lambda: retry(_f, limt = 1)", "23 retry has no argument `limt`, did you mean `limit`?"),
         ("f = lambda: unwrap()", "13 unwrap needs the argument `result`"),
@@ -138,6 +149,37 @@ def _f(fctx, sleep):
 f = flow(_f)
 """
     assert check(text) == []
+
+
+def test_arguments_are_looked_up_as_the_flow_declares_them() -> None:
+    text = """
+def _f(fctx):
+    print(fctx.args.name, fctx.args.nane)
+    print([fctx.args.x for _ in [1]])
+    g = lambda n: fctx.args.other
+    return g
+f = flow(_f, args = {"name": args.string()})
+def _g(fctx):
+    return fctx.args.name
+g = flow(_g)
+def _shared(fctx):
+    return fctx.args.a
+h = flow(_shared, args = {"b": args.int()})
+i = flow(_shared, args = {"a": args.int()})
+def _helper(fctx):
+    return fctx.args.a
+j = flow(lambda fctx: _helper(fctx))
+json = struct(dumps = 1)
+def _k(fctx, csv):
+    return json.dumps + csv.nothing
+k = flow(_k)
+"""
+    assert check(text) == [
+        "3:37 the flow `f` declares no argument `nane`, did you mean `name`? (it declares: name)",
+        "4:22 the flow `f` declares no argument `x` (it declares: name)",
+        "5:29 the flow `f` declares no argument `other` (it declares: name)",
+        "9:22 the flow `g` declares no argument `name` (it declares none)",
+    ]
 
 
 def test_an_error_in_a_loaded_module_is_shown_there() -> None:
