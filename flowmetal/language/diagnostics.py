@@ -49,6 +49,7 @@ _REWRITTEN: Final = [
         r"`\2` does not take \1",
     ),
     (re.compile(r"^(Value `.{80}).*?` of type", re.DOTALL), r"\1…` of type"),
+    (re.compile(r"^Value `(.*)` of type `string`", re.DOTALL), r'Value `"\1"` of type `string`'),
     (re.compile(r"^Error unpacking value for parameter `a\d` of type `int$"), "an int that is too large"),
     (re.compile(r"^Module symbol `(\w+)` is not exported$"), r"the module has no `\1` for others"),
 ]

@@ -59,6 +59,8 @@ _MESSAGE_HINTS: Final = _rules(
 
 # Looked at with the line of the program: what stands where the parser stopped says more than what it expected.
 _LINE_HINTS: Final = _rules(
+    (r"unexpected symbol '[,)]'.*⏎load\(.*\w⇨[,)]", 'quote the names: `load("./file.flow", "name")`'),
+    (r"unexpected symbol '\*'.*⏎load\(", 'each name is listed: `load("./file.flow", "one", "two")`'),
     (r"unexpected.*⏎.*\w\s*⇨?:⇨?=", FORMS["n := 3"]),
     (r"unexpected symbol '\*\*'.*⏎.*[{,]\s*⇨\*\*", FORMS["{**a, **b}"]),
     (r"unexpected symbol '\*\*'", FORMS["x ** 2"]),

@@ -67,6 +67,10 @@ def _normal(segments: list[str], written: str) -> str:
 
 
 def _not_a_label(written: str) -> LanguageError:
+    if re.match(r"\w+://", written):
+        return LanguageError(
+            f'load("{written}") is not a label', remedy="packages by URL come in a later version: copy the file"
+        )
     bare = written.lstrip(":/")
     if written.startswith("pkg.flowmetal.io/"):
         return LanguageError(

@@ -75,6 +75,24 @@ def test_values_in_messages_are_cut() -> None:
     assert len(said(f"def f(x: int): pass\nf('{'a' * 5_000}')").message) < 300
 
 
+def test_a_text_is_shown_in_quotes() -> None:
+    found = said("def f(x: int): pass\nf('a')")
+    assert found.message == 'Value `"a"` of type `string` does not match the type annotation `int` for argument `x`'
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ('load("./x.flow", title)', "quote the names"),
+        ('load("./x.flow", title, "other")', "quote the names"),
+        ('load("./x.flow", "other", title)', "quote the names"),
+        ('load("./x.flow", *)', "each name is listed"),
+    ],
+)
+def test_loads_have_their_advice(text: str, advice: str) -> None:
+    assert advice in said(text).hint
+
+
 def test_text_of_no_form_is_passed_on() -> None:
     assert diagnose("something else", {}) == Diagnostic("something else")
     assert diagnose("", {}).message == ""

@@ -48,7 +48,7 @@ def test_a_label(loader: str, written: str, label: str) -> None:
         (".//a.flow", "not allowed"),
         ("./.hidden.flow", "not allowed"),
         ("", "not a label"),
-        ("https://example.com/a.flow", "not a label"),
+        ("https://example.com/a.flow", "packages by URL come in a later version"),
         ("pkg.flowmetal.io/v2/prelude", PRELUDE),
         ("./" + "a" * 300 + ".flow", "longer than 200"),
     ],
