@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 from flowmetal.assembly import home_path, open_engine, open_journal
 from flowmetal.cli.display import Display
+from flowmetal.cli.text import with_home
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_INTERRUPTED, FlowmetalError
@@ -40,11 +40,6 @@ class Interrupted(FlowmetalError):
         names = "--all" if many else " ".join(self.run_ids)
         runs = f" {len(self.run_ids)} runs" if many else ""
         return f"interrupted{runs}; nothing is lost, go on with: {with_home(f'flowmetal resume {names}', self._home)}"
-
-
-def with_home(command: str, home: str | None) -> str:
-    """A command for the same home as this one was given."""
-    return f"{command} --home {shlex.quote(home)}" if home else command
 
 
 def drive(

@@ -21,6 +21,7 @@ def command(file: str, home: str | None, quiet: bool) -> int:
     Every byte is checked first. Importing the same file twice is once.
     """
     from flowmetal.assembly import home_path, open_journal
+    from flowmetal.cli.text import with_home
 
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -30,6 +31,6 @@ def command(file: str, home: str | None, quiet: bool) -> int:
     header = journal.import_run(data)
     print(header.run_id)
     if not quiet:
-        more = "" if header.is_finished else f"; go on with it: flowmetal resume {header.run_id}"
+        more = "" if header.is_finished else f"; go on with it: {with_home(f'flowmetal resume {header.run_id}', home)}"
         click.echo(f"{header.run_id} is here now, its status is {header.status}{more}", err=True)
     return 0

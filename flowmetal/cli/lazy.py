@@ -50,6 +50,15 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def commands_with(self, ctx: click.Context, option: str) -> list[str]:
+        """The names of the commands that have an option."""
+        found = []
+        for name in COMMANDS:
+            command = self.get_command(ctx, name)
+            if command is not None and any(option in (*each.opts, *each.secondary_opts) for each in command.params):
+                found.append(name)
+        return found
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands without importing any."""
         with formatter.section("Commands"):

@@ -33,5 +33,5 @@ def command(run_id: str, follow: bool, home: str | None, as_json: bool) -> int:
         for run, sequence, event in event_lines.in_order(journal, header):
             print(json.dumps(event_data.to_data(journal, run, sequence, event), ensure_ascii=False))
     else:
-        log_tree.print_tree(journal, header)
+        log_tree.print_tree(journal, header, home)
     return 0

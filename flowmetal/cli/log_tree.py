@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from flowmetal.cli import event_words
 from flowmetal.cli.reading import flow_of, is_interrupted, load
-from flowmetal.cli.text import printable, show_call, show_moment, show_seconds
+from flowmetal.cli.text import printable, show_call, show_moment, show_seconds, with_home
 from flowmetal.errors import JournalError
 from flowmetal.identity import child_id
 from flowmetal.journal.events import Event
@@ -35,16 +35,17 @@ class _Row:
     notes: list[str] = field(default_factory=list)
 
 
-def print_tree(journal: Journal, header: Header) -> None:
+def print_tree(journal: Journal, header: Header, home: str | None) -> None:
     """Prints the tree of a run: drawn on a terminal, indented in a pipe."""
-    printer = _Tree(journal, header, sys.stdout.isatty())
+    printer = _Tree(journal, header, sys.stdout.isatty(), home)
     printer.print_header(header)
     printer.print_run(header.run_id, "", 0)
     printer.print_end(header)
 
 
 class _Tree:
-    def __init__(self, journal: Journal, header: Header, drawn: bool) -> None:
+    def __init__(self, journal: Journal, header: Header, drawn: bool, home: str | None) -> None:
+        self._home = home
         self._journal = journal
         root = journal.require(root_of(header.run_id))
         self._start_ms = root.created_ms
@@ -57,7 +58,7 @@ class _Tree:
         if header.finished_ms is not None and header.is_finished:
             self._line(header.finished_ms, "", self._status(header))
         elif header.is_root and is_interrupted(self._journal, header):
-            print(f"interrupted; it goes on with: flowmetal resume {header.run_id}")
+            print(f"interrupted; it goes on with: {with_home(f'flowmetal resume {header.run_id}', self._home)}")
         else:
             print(f"still {header.status}")
 
@@ -93,7 +94,7 @@ class _Tree:
         below = child_id(run_id, row.number)
         if self._journal.header(below) is not None:
             if depth >= _MOST_NESTED:
-                print(f"{'':>10}{indent}… flowmetal log {below}")
+                print(f"{'':>10}{indent}… {with_home(f'flowmetal log {below}', self._home)}")
             else:
                 self.print_run(below, indent, depth + 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import NoReturn
 
@@ -11,7 +12,7 @@ import click
 
 import flowmetal
 from flowmetal.cli.lazy import LazyGroup
-from flowmetal.cli.text import printable
+from flowmetal.cli.text import printable, with_home
 from flowmetal.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -19,9 +20,11 @@ from flowmetal.errors import (
     EXIT_USAGE,
     FlowmetalError,
     InternalError,
+    UnknownRunError,
     did_you_mean,
 )
 
+_OF_A_HOME = "run|resume|log|ps|show|cancel|export|import|gc|verify|doctor"
 _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
 
 
@@ -64,10 +67,18 @@ def main() -> NoReturn:
 
 def run(argv: list[str], *, debug: bool = False) -> int:
     """Runs one command line; its exit code.  Every error is shown on stderr."""
+    home = _home_of(argv)
     try:
         code = cli.main(argv, prog_name="flowmetal", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
     except FlowmetalError as error:
+        if isinstance(error, UnknownRunError) and not error.place:
+            from flowmetal.assembly import home_path
+
+            there = f" in {home_path(home)}"
+            error.message = re.sub(r"^there is no run `[^`]*`", lambda match: match[0] + there, error.message)
+        if home is not None:
+            error.remedy = _with_home(error.remedy, home)
         return _show(error, debug)
     except click.ClickException as error:
         # Help that nobody asked for comes as an error whose message it is.
@@ -84,6 +95,25 @@ def run(argv: list[str], *, debug: bool = False) -> int:
         fault = InternalError(f"{type(error).__name__}: {error}")
         fault.__cause__ = error
         return _show(fault, debug)
+
+
+def _home_of(argv: list[str]) -> str | None:
+    """What ``--home`` says, None without it."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    for at, token in enumerate(argv[:end]):
+        name, equals, value = token.partition("=")
+        if name == "--home":
+            return value if equals else next(iter(argv[at + 1 : end]), None)
+    return None
+
+
+def _with_home(text: str, home: str) -> str:
+    """``text`` with the home in each command that it names and that takes one."""
+
+    def command(match: re.Match[str]) -> str:
+        return match[0] if "--h" in match[0] else f"`{with_home(match[1], home)}`"
+
+    return re.sub(rf"`(flowmetal (?:{_OF_A_HOME})\b[^`]*)`", command, text)
 
 
 def _take_debug(argv: list[str]) -> tuple[bool, list[str]]:
@@ -116,6 +146,10 @@ def _usage_text(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         path = error.ctx.command_path
         if isinstance(error, click.NoSuchOption):
+            group = error.ctx.command
+            if isinstance(group, LazyGroup) and group.commands_with(error.ctx, error.option_name):
+                name = error.option_name
+                return f"error: `{name}` comes after the command\n  help: flowmetal COMMAND {name} …"
             names = [
                 name for each in error.ctx.command.get_params(error.ctx) for name in (*each.opts, *each.secondary_opts)
             ]

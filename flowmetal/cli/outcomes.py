@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from flowmetal.cli.driving import with_home
 from flowmetal.cli.reading import flow_of, result_data, seconds_of, started_of
-from flowmetal.cli.text import printable
+from flowmetal.cli.text import printable, with_home
 from flowmetal.engine.engine import Outcome
 from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED, FlowmetalError
 from flowmetal.journal.headers import Header

@@ -59,7 +59,7 @@ def command(
         for header in rows:
             print(json.dumps(_data(journal, header, now_ms), ensure_ascii=False))
         return 0
-    _print_table(journal, rows, now_ms)
+    _print_table(journal, rows, now_ms, home)
     if len(found) > len(rows):
         click.echo(f"the newest {most} are shown; --limit 0 shows all", err=True)
     return 0
@@ -84,10 +84,10 @@ def _data(journal: Journal, header: Header, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _print_table(journal: Journal, headers: list[Header], now_ms: int) -> None:
+def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str | None) -> None:
     from flowmetal.cli.reading import flow_of, is_interrupted, seconds_of
     from flowmetal.cli.table import print_table
-    from flowmetal.cli.text import printable, show_moment, show_seconds
+    from flowmetal.cli.text import printable, show_moment, show_seconds, with_home
 
     rows = []
     for header in headers:
@@ -95,7 +95,7 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int) -> None:
         if header.moved_to:
             note = f"moved to {printable(header.moved_to)}"
         elif is_interrupted(journal, header):
-            note = f"interrupted: flowmetal resume {header.run_id}"
+            note = f"interrupted: {with_home(f'flowmetal resume {header.run_id}', home)}"
         duration = show_seconds(seconds_of(header, now_ms))
         rows.append(
             [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]

@@ -10,6 +10,7 @@ from flowmetal.cli import outcomes
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import Interrupted, drive, wait_for_detached
 from flowmetal.cli.reading import is_interrupted, open_existing, root_only
+from flowmetal.cli.running import tell_missing
 from flowmetal.cli.text import printable, show_seconds
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError
@@ -34,6 +35,7 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
         root_only(existing.require(run_id), "resume")
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
+        tell_missing(more, display)
         worst = EXIT_OK
         taken: list[Header] = []
         for run_id in run_ids:
@@ -61,6 +63,7 @@ def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: 
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         watcher = _Watcher(engine, journal, display, more, as_json, home, worst)
+        tell_missing(more, display)
         watcher.take_up()
         if not watch and not watcher.seen:
             display.notice(f"no interrupted runs in {journal.home}")

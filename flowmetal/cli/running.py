@@ -10,10 +10,11 @@ from pathlib import Path
 from flowmetal.assembly import locate_program
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
-from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end, with_home
+from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
 from flowmetal.cli.flow_arguments import read_arguments
 from flowmetal.cli.options import parse_labels
 from flowmetal.cli.outcomes import finish
+from flowmetal.cli.text import with_home
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest, code_of
@@ -68,6 +69,7 @@ def run_target(
         )
         deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
         request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
+        tell_missing(grants, display)
         begun = engine.begin(program, request)
         explain(begun, program, display, home)
         if begun.outcome == "adopted":
@@ -125,6 +127,15 @@ def request_of(
     reference = flow.reference if flow is not None else ""
     name = flow.name if flow is not None else Path(file).name
     return RunRequest(run_id, reference, name, pack([[], kwargs]), grants, os.getcwd(), labels, deadline_ms)
+
+
+def tell_missing(grants: GrantSet, display: Display) -> None:
+    """Says which grants are of paths that do not exist."""
+    rows = grants.to_data()
+    for option in ("allow", "deny"):
+        for effect, path, *_ in rows[option]:
+            if not os.path.exists(path):
+                display.notice(f"--{option} {effect}={path}: there is no such file or directory yet")
 
 
 def explain(begun: Begun, program: ProgramState, display: Display, home: str | None) -> None:

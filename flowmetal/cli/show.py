@@ -30,7 +30,7 @@ def command(run_id: str, home: str | None, as_json: bool) -> int:
     if as_json:
         print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
-        _print(data)
+        _print(data, home)
         if "failure" in data:
             _print_failure(journal, header, home)
     return 0
@@ -90,12 +90,13 @@ def _data(journal: Journal, header: Header) -> dict[str, Any]:
     return data
 
 
-def _print(data: Mapping[str, Any]) -> None:
-    from flowmetal.cli.text import printable, show_seconds
+def _print(data: Mapping[str, Any], home: str | None) -> None:
+    from flowmetal.cli.text import printable, show_seconds, with_home
 
     status = data["status"]
     if data["interrupted"]:
-        status = f"{status}, interrupted: it goes on with `flowmetal resume {data['run'].partition('.')[0]}`"
+        resume = with_home(f"flowmetal resume {data['run'].partition('.')[0]}", home)
+        status = f"{status}, interrupted: it goes on with `{resume}`"
     if data["moved_to"]:
         status = f"{status}, moved to {data['moved_to']}"
     lines: list[tuple[str, Any]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 
 from flowmetal.values import Failure, Wire
@@ -61,6 +62,11 @@ def show_bytes(count: int) -> str:
             return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1_024
     return f"{size:.1f} TiB"
+
+
+def with_home(command: str, home: str | None) -> str:
+    """A command for the same home as this one was given."""
+    return f"{command} --home {shlex.quote(home)}" if home else command
 
 
 # -- values --------------------------------------------------------------------------------------------

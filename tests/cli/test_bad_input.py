@@ -185,7 +185,16 @@ def test_a_wrong_command_line(cli: Cli, case: str) -> None:
 def test_a_run_that_is_not_there(home: Cli, command: str) -> None:
     done = home(command, "onne")
     assert done.code == 2
-    assert done.err == "error: there is no run `onne`, did you mean `one`?\n  help: `flowmetal ps` lists them\n"
+    there = f"there is no run `onne` in {home.home}, did you mean `one`?"
+    assert done.err == f"error: {there}\n  help: `flowmetal ps` lists them\n"
+    given = home(command, "onne", "--home", str(home.home))
+    assert given.err.endswith(f"help: `flowmetal ps --home {home.home}` lists them\n")
+
+
+def test_an_option_before_the_command(home: Cli) -> None:
+    done = home("--home", "x", "run", "f.flow")
+    assert done.err.startswith("error: `--home` comes after the command\n")
+    assert "there is no option" in home("--hoome", "x", "run", "f.flow").err
 
 
 def test_a_home_that_is_not_there(cli: Cli) -> None:
