@@ -7,19 +7,24 @@ lock, set the new owner" cannot interleave with another engine's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from flowmetal.errors import ConflictError, InternalError, RunBusyError, UnknownRunError
-from flowmetal.journal import garbage, meta, ownership
+from flowmetal.journal import blobs, events, garbage, meta, ownership
+from flowmetal.journal.events import Event
 from flowmetal.journal.headers import Header, put_header, read_header
-from flowmetal.journal.keys import event_key
+from flowmetal.journal.keys import event_key, place_of
 from flowmetal.journal.store import Store, Update
+from flowmetal.values import Wire, to_json_data, unpack
 
 START_SEQUENCE: Final = 1
 """The sequence of every root's ``started``; engines number from 2."""
+
+_SHOWN_LENGTH: Final = 200
 
 Outcome = Literal["started", "finished", "followed", "adopted"]
 
@@ -65,7 +70,7 @@ def begin(store: Store, home: Path, request: StartRequest, engine: bytes | None)
             header = replace(request.header, owner=engine or b"")
             _write_start(update, request, header)
             return Begun("started", header)
-        _check_same(existing, request.header)
+        _check_same(update, existing, request)
         if existing.is_finished:
             return Begun("finished", existing)
         if engine is None or (existing.owner and ownership.is_alive(home, existing.owner)):
@@ -115,21 +120,60 @@ def _write_start(update: Update, request: StartRequest, header: Header) -> None:
     put_header(update, header, None)
 
 
-def _check_same(existing: Header, asked: Header) -> None:
+def _check_same(update: Update, existing: Header, request: StartRequest) -> None:
+    asked = request.header
     _check_not_moved(existing)
     differences = []
     # The body of any file is the flow "": there the file tells them apart.
     if (existing.flow or existing.main) != (asked.flow or asked.main):
         differences.append(f"the flow ({existing.flow or existing.main}, not {asked.flow or asked.main})")
     if existing.args_digest != asked.args_digest:
-        differences.append("the arguments")
+        differences.append(f"the arguments ({_versus(update, request, _arguments)})")
     if existing.grants_digest != asked.grants_digest:
-        differences.append("the grants")
+        differences.append(f"the grants ({_versus(update, request, _grants)})")
     if differences:
         raise ConflictError(
             f"the run `{existing.run_id}` exists and differs in {' and '.join(differences)}",
             remedy="give another run id, or ask for it exactly as it was started",
         )
+
+
+def _versus(update: Update, request: StartRequest, show: Callable[[Event, bytes], str]) -> str:
+    """What a run was started with and what is asked for now, in words."""
+    root = request.run_id
+    key = event_key(root.encode(), START_SEQUENCE)
+    place = place_of("events", key)
+    recorded = events.decode(update.get("events", key) or b"", place)
+    asked = events.decode(request.started, place)
+    field = asked.fields["args"]
+    args = dict(request.blobs)[blobs.blob_key(root, field.data)] if blobs.is_reference(field) else field
+    before = show(recorded, blobs.load(update, root, recorded.fields["args"]))
+    now = show(asked, args)
+    # The same at the start, and yet it differs: more was granted at a resume.
+    return f"started with {before}, asked for {now}" if before != now else "more was granted to it at a resume"
+
+
+def _arguments(_started: Event, packed: bytes) -> str:
+    args, pairs = unpack(packed)[:2]
+    shown = [_compact(each) for each in args]
+    shown += [f"{pairs[at]} = {_compact(pairs[at + 1])}" for at in range(0, len(pairs), 2)]
+    return _cut(", ".join(shown))
+
+
+def _grants(started: Event, _packed: bytes) -> str:
+    grants = started.fields["grants"]
+    shown = [f"{effect}={path}" for effect, path, *_ in grants.get("allow", [])]
+    shown += [f"no {effect}={path}" for effect, path, *_ in grants.get("deny", [])]
+    return _cut(", ".join(shown))
+
+
+def _compact(value: Wire) -> str:
+    return json.dumps(to_json_data(value), ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    text = text or "none"
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
 
 
 def _check_not_moved(header: Header) -> None:

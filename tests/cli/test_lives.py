@@ -59,7 +59,12 @@ def test_the_same_id_with_another_meaning(steps: Cli) -> None:
         assert (done.code, done.out) == (2, "")
         assert f"the run `r1` exists and differs in {difference}" in done.err
     steps("run", "steps.flow:steps", "--count", "1", "--id", "r2", "--allow", "write=.")
-    assert "the arguments" in steps("run", "steps.flow:steps", "--count", "2", "--id", "r2", "--allow", "write=.").err
+    other = steps("run", "steps.flow:steps", "--count", "2", "--id", "r2", "--allow", "write=.").err
+    assert "the arguments (started with count = 1, asked for count = 2)" in other
+    where = steps.folder
+    other = steps("run", "steps.flow:steps", "--count", "1", "--id", "r2", "--allow", "write=./none").err
+    assert f"the grants (started with write={where}, asked for write={where}/none)" in other
+    assert f"flowmetal: --allow write={where}/none: there is no such file or directory yet" in other
 
 
 def test_ctrl_c_then_resume(steps: Cli) -> None:
