@@ -90,11 +90,9 @@ class Printer:
         if event.kind in ("action", "child"):
             asked = f"#{number} {event_words.asked_for(journal, run_id, event)}"
             if "value" in fields:
-                return (
-                    f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}  [{printable(fields['line'])}]"
-                )
+                return f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}{event_words.place(event)}"
             self._named[(run_id, number)] = f"#{number} {printable(fields.get('name') or fields['callee'])}"
-            return f"{asked}  [{printable(fields['line'])}]"
+            return f"{asked}{event_words.place(event)}"
         if event.kind == "result":
             late = ", too late to matter" if fields.get("late") else ""
             name = self._named.pop((run_id, number), f"#{number}")

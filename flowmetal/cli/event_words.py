@@ -49,6 +49,28 @@ def _duration(seconds: object) -> str:
         return show_value(seconds)
 
 
+def place(event: Event) -> str:
+    """The place of an action in brackets; nothing for one that no line asked for."""
+    line = event.fields["line"]
+    return f"  [{printable(line)}]" if line else ""
+
+
+def came_of_wait(journal: Journal, run_id: str, action: Event | None, field: Field) -> str:
+    """What a ``wait`` with a timeout or a ``wait_any`` came to: ``ok``, ``late``, ``2 of 3 done``; "" for others."""
+    verb = "" if action is None else str(action.fields.get("callee", ""))
+    if verb not in ("wait", "wait_any"):
+        return ""
+    value = load(journal, run_id, field)
+    if not isinstance(value, dict) or "result" not in value or not value["result"][0]:
+        return ""
+    answer = value["result"][1]
+    if answer is None:
+        return "late"
+    if isinstance(answer, list) and not all(answer):
+        return f"{sum(map(bool, answer))} of {len(answer)} done" if len(answer) > 1 else "late"
+    return "ok" if isinstance(answer, list) else ""
+
+
 def came_of(journal: Journal, run_id: str, field: Field, limit: int = 100) -> str:
     """What a result is: ``Ok(3)``, ``Err(denied) …``; a recorded value without a Result as it is."""
     value = load(journal, run_id, field)

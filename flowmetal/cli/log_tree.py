@@ -116,12 +116,14 @@ class _Tree:
         if event.kind not in ("action", "child"):
             return event_words.other(event)
         text = f"#{row.number} {event_words.asked_for(self._journal, run_id, event)}"
-        return f"{text}{self._outcome(run_id, row)}{''.join(row.notes)}  [{printable(event.fields['line'])}]"
+        return f"{text}{self._outcome(run_id, row)}{''.join(row.notes)}{event_words.place(event)}"
 
     def _outcome(self, run_id: str, row: _Row) -> str:
-        value = row.event.fields.get("value") if row.result is None else row.result.fields.get("value")
+        event = row.event
+        value = event.fields.get("value") if row.result is None else row.result.fields.get("value")
         if value is not None:
-            words = event_words.came_of(self._journal, run_id, value)
+            words = event_words.came_of_wait(self._journal, run_id, event, value)
+            words = words or event_words.came_of(self._journal, run_id, value)
             if self._drawn and words.startswith("Err("):
                 words = f"\x1b[31m{words}\x1b[0m"
             took = f"  {show_seconds((row.result.at_ms - row.event.at_ms) / 1_000)}" if row.result is not None else ""

@@ -57,7 +57,7 @@ def test_log_is_a_tree(ran: Cli) -> None:
     assert rows[1].startswith("  #1 run leaf(0) → 0  ")
     assert rows[2:4] == ["    #1 sleep 20ms  [tree.flow:3]", "    · a leaf  n = 0"]
     assert rows[4].startswith("  #2 run leaf(1) → 1  ")
-    assert rows[7].startswith("  #3 wait #1, #2 for at most 5s → [True, True]")
+    assert rows[7].startswith("  #3 wait #1, #2 for at most 5s → ok")
     assert rows[8] == "  #4 pure() → Err(failed) no \\x1b[31mway  at tree.flow:10  [tree.flow:17]"
     assert rows[9].startswith('  #5 read("/etc/passwd") → Err(denied) ')
     assert rows[10].startswith('  #6 now() → "20')
@@ -295,3 +295,16 @@ def test_errs_on_the_way_to_an_ok_are_counted(cli: Cli) -> None:
     seen = cli("show", "r1.1.1").out
     assert "  --> a.flow:3\n" in seen
     assert "fail(" in seen
+
+
+def test_a_wait_that_ran_out_says_so(cli: Cli) -> None:
+    text = (
+        'def _s_impl(fctx):\n    fctx.actions.sleep(fctx.args.n)\ns = flow(_s_impl, args = {"n": args.float()})\n'
+        "def _f_impl(fctx):\n    a = fctx.actions.run(s, 0.0)\n    b = fctx.actions.run(s, 9.0)\n"
+        "    fctx.actions.wait([a, b], timeout = 0.3)\n    fctx.actions.wait([a], timeout = 0.3)\n"
+        "    fctx.actions.wait(b, timeout = 0.1)\n    fctx.actions.cancel(b)\n"
+        'f = flow(_f_impl)\nif __name__ == "__flow__":\n    f()\n'
+    )
+    cli("run", cli.file("a.flow", text), "--id", "r1")
+    seen = [line for line in cli("log", "r1").out.splitlines() if " wait #" in line]
+    assert ["→ 1 of 2 done" in seen[0], "→ ok" in seen[1], "→ late" in seen[2]] == [True, True, True]
