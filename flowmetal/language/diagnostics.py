@@ -60,7 +60,10 @@ __all__ = ["Diagnostic", "diagnose", "draw", "line_in", "site_of"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One error in flow text: ``place`` is ``file:line:column``, ``trace`` the user's frames, outermost first."""
+    """One error in flow text: ``place`` is ``file:line:column``, ``trace`` the user's frames, outermost first.
+
+    A single frame that is the place is left out.
+    """
 
     message: str
     place: str = ""
@@ -91,6 +94,8 @@ def diagnose(text: str, sources: Mapping[str, str], message: str = "", hint: str
     frames = [frame for frame in _FRAME.finditer(text) if not _hidden(frame["file"])]
     trace = _folded([f"  {short_name(f['file'])}:{f['line']}, in {f['name']}" for f in frames])[-_MAX_TRACE:]
     place, excerpt, column = _where(text, frames, sources)
+    if len(frames) == 1 and ":".join(place.split(":")[:2]) == f"{short_name(frames[0]['file'])}:{frames[0]['line']}":
+        trace = ""  # it would only repeat the place
     line = excerpt.split("\n")[1].partition("| ")[2] if excerpt.count("\n") else ""
     raw = _raw(text)
     hint = hint or ("" if message else hint_for(raw, line, column))

@@ -56,6 +56,11 @@ def test_an_error_of_the_program_is_shown_at_its_column() -> None:
     assert found.excerpt.split("\n")[1:] == ["2 | y = x[5]", "  |     ^^^^", "  |"]
 
 
+def test_a_trace_that_repeats_the_place_is_left_out() -> None:
+    assert said("def f(a): pass\nf()\n").trace == ""
+    assert said("def f():\n    return len(3)\nf()\n").trace == "  m.flow:3, in <module>"
+
+
 def test_machinery_is_kept_out_of_messages() -> None:
     for text in (
         "def _f(a): pass\n_f()",
