@@ -156,7 +156,8 @@ class Evaluator:
         kind = problem.kind if problem is not None else "error"
         message = f"{diagnostic.message} ({diagnostic.hint})" if diagnostic.hint else diagnostic.message
         source = ":".join(diagnostic.place.split(":")[:2]) or self._place(run, ours=problem is not None)
-        trace = f"{diagnostic.trace}\n{diagnostic.excerpt}".strip("\n")
+        called = f"  called from:\n{diagnostic.trace}" if diagnostic.trace and diagnostic.excerpt else diagnostic.trace
+        trace = f"{diagnostic.excerpt}\n{called}".strip("\n")
         return [False, None, Failure(kind, message, flow=run.name, source=source, trace=trace).to_wire()]
 
     def _out_of_fuel(self, run: Run) -> Answer:
