@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
 from flowmetal.language.labels import PRELUDE, is_prelude
-from flowmetal.language.scan import decode_source
+from flowmetal.language.scan import MAX_SOURCE_BYTES, decode_source
 
 PROJECT_FILE: Final = "flowmetal.toml"
 
@@ -37,7 +39,7 @@ class FileSources:
             resolved = path.resolve(strict=True)
             if not resolved.is_relative_to(directory.resolve()):
                 raise LanguageError(f"{shown} is a link that leaves the program's root", place=shown)
-            return decode_source(resolved.read_bytes(), shown)
+            return decode_source(read_regular(resolved, MAX_SOURCE_BYTES + 1), shown)
         except FileNotFoundError:
             raise LanguageError(
                 f"there is no file {shown}{self._near(path)}", remedy=f"the program's root is {directory}"
@@ -51,6 +53,19 @@ class FileSources:
         except OSError:
             return ""
         return did_you_mean(path.name, names)
+
+
+def read_regular(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a regular file, ``limit_bytes`` of them at most: a pipe or a device is never waited for.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return file.read(limit_bytes)
 
 
 def locate(file: str, prelude: Path) -> tuple[str, FileSources]:

@@ -54,9 +54,14 @@ def pack(wire: Wire) -> bytes:
     """The bytes of checked wire data.
 
     Raises:
-        ValueCodecError: more than ``MAX_BYTES``.
+        ValueCodecError: more than ``MAX_BYTES`` or ``MAX_NODES``, or text with a lone surrogate.
     """
-    data: bytes = msgpack.packb(wire)
+    try:
+        data: bytes = msgpack.packb(wire)
+    except UnicodeEncodeError:
+        raise ValueCodecError("the value holds text that is not Unicode: a lone surrogate") from None
+    if len(data) >= MAX_NODES:  # each node takes a byte at least
+        check(wire)
     if len(data) > MAX_BYTES:
         raise ValueCodecError(
             f"the value is {len(data):,} bytes encoded; the limit is {MAX_BYTES:,}",
@@ -97,7 +102,9 @@ def check(wire: Wire) -> None:
     while level:
         nodes += len(level)
         if nodes > MAX_NODES:
-            raise ValueCodecError(f"the value has more than {MAX_NODES:,} nodes")
+            raise ValueCodecError(
+                f"the value has more than {MAX_NODES:,} nodes", remedy="write large data to a file and pass its path"
+            )
         below: list[Wire] = []
         for item in level:
             kind = type(item)

@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flowmetal.cli.text import printable
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.arguments import Argument, bind
 from flowmetal.language.flows import FlowInfo
+from flowmetal.sources import read_regular
 from flowmetal.values import Wire, from_python, to_text
 
+_MAX_ARGS_BYTES = 4 * 1024 * 1024
 _METAVARS = {"string": "TEXT", "dict": "JSON", "any": "JSON", "list": "ITEM", "timestamp": "RFC3339", "secret": "TEXT"}
 
 
@@ -43,7 +46,9 @@ def describe(argument: Argument) -> str:
         notes.append("required")
     elif argument.default is not None:
         notes.append(f"default {to_text(argument.default, 40)}")
-    return "  ".join(part for part in (argument.doc.strip(), f"[{'; '.join(notes)}]" if notes else "") if part)
+    return "  ".join(
+        part for part in (printable(argument.doc.strip()), f"[{'; '.join(notes)}]" if notes else "") if part
+    )
 
 
 def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str | None) -> list[Wire]:
@@ -90,7 +95,7 @@ def read_file(file: str) -> dict[str, Wire]:
         UsageError: no such file, not JSON, or not an object.
     """
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = read_regular(Path(file), _MAX_ARGS_BYTES).decode()
         data = json.loads(text)
     except OSError as error:
         raise UsageError(f"--args {file} cannot be read: {error.strerror}") from None

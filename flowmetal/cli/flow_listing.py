@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowmetal.cli.flow_arguments import describe, usage_of
+from flowmetal.cli.text import printable
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
@@ -69,7 +70,7 @@ def help_text(program: ProgramState, file: str, name: str) -> str:
     flow = find(program, file, name)
     parts = [f"Usage: flowmetal run [OPTIONS] {file}:{name}{' [ARGUMENTS]' if flow.arguments else ''}"]
     if flow.doc.strip():
-        parts.append(flow.doc.strip())
+        parts.append(printable(flow.doc.strip(), keep="\n"))
     if flow.arguments:
         parts.append("Arguments:\n" + "\n".join(argument_lines(flow, "  ")))
     elif flow.declared:

@@ -23,6 +23,7 @@ def command(file: str, as_json: bool) -> int:
     from flowmetal.assembly import locate_program
     from flowmetal.cli.flow_arguments import usage_of
     from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
+    from flowmetal.cli.text import printable
     from flowmetal.engine.programs import Programs
     from flowmetal.engine.table import ProgramState
     from flowmetal.language.labels import short_name
@@ -72,7 +73,7 @@ def command(file: str, as_json: bool) -> int:
         title = f"{name_of(flow)}  ({flow.place})"
         print(title if flow.declared else f"{title}  declares no arguments")
         if flow.doc.strip():
-            print(f"  {flow.doc.strip()}")
+            print(f"  {printable(flow.doc.strip(), keep=chr(10))}")
         for line in argument_lines(flow, "    "):
             print(line)
     return 0

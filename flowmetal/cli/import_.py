@@ -10,6 +10,8 @@ import click
 from flowmetal.cli.options import home_option, quiet_option
 from flowmetal.errors import UsageError
 
+_MAX_BYTES = 2 * 1024 * 1024 * 1024
+
 
 @click.command(name="import")
 @click.argument("file", metavar="FILE", type=click.Path())
@@ -22,9 +24,10 @@ def command(file: str, home: str | None, quiet: bool) -> int:
     """
     from flowmetal.assembly import home_path, open_journal
     from flowmetal.cli.text import with_home
+    from flowmetal.sources import read_regular
 
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read(_MAX_BYTES) if file == "-" else read_regular(Path(file), _MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
     journal = open_journal(home_path(home))

@@ -135,4 +135,4 @@ def _pairs(items: list[Wire], limit: int, between: str) -> str:
 
 def show_failure_line(failure: Failure, limit: int = 160) -> str:
     """A failure in one line: ``Err(denied) reading is not granted``."""
-    return cut(f"Err({failure.kind}) {printable(failure.message)}", limit)
+    return cut(f"Err({printable(failure.kind)}) {printable(failure.message)}", limit)

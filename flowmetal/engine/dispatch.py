@@ -25,6 +25,7 @@ from flowmetal.values import Wire, is_ok_packed, unpack
 
 _PLAIN_ARGS: Final = frozenset({b"\x90", b"\x92\x90\x90"})
 _CLOCK_STEP_MS: Final = 86_400_000
+_EVENTFUL: Final = frozenset({"record", "child", "act", "enter"})
 _TIMED: Final = frozenset({"sleep", "sleep_until", "wait", "wait_any"})
 
 
@@ -70,6 +71,9 @@ class Dispatcher:
             return
         try:
             handler(run, message)
+            if run.header.deaths and message[0] in _EVENTFUL and run.run_id in self._runs.hot:
+                # Deaths count since the last new event.  This is one; what was refused would be none.
+                self._put_header(run, deaths=0)
         except ValueCodecError as error:
             raise BadMessage(f"a value in a {message[0]} message: {error.message}") from None
         except UsageError as error:
@@ -92,8 +96,6 @@ class Dispatcher:
         run.last_action = number
         if run.parked is not None:
             self._unparked(run)
-        if run.header.deaths:
-            self._put_header(run, deaths=0)
 
     def _unparked(self, run: HotRun) -> None:
         run.parked = None

@@ -91,6 +91,7 @@ class Engine:
         self._seen_transaction = journal.store.last_transaction()
         self._mail_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        asyncio.get_running_loop().set_exception_handler(self._turn_failed)
 
     @property
     def engine_id(self) -> bytes:
@@ -301,9 +302,23 @@ class Engine:
 
     def _store_failed(self, error: HomeError) -> None:
         """Nothing may be assumed after this: the workers are ended, all outcomes are this error."""
+        self._give_up_all(error)
+
+    def _give_up_all(self, error: FlowmetalError) -> None:
         self._programs.close()
         for root_id, root in list(self._runs.roots.items()):
             self._resolve(root_id, Outcome(root.header, None, error))
+
+    def _turn_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A fault of ours in the middle of a turn: what is in memory may be half done, so no more of it is written.
+
+        The runs are left as their journal has them, and a resume goes on from there.
+        """
+        cause = context.get("exception")
+        error = InternalError(f"the engine failed: {context.get('message')}: {type(cause).__name__}: {cause}")
+        error.__cause__ = cause
+        self._ledger.failed = True
+        self._give_up_all(error)
 
     def _resolve(self, root_id: str, outcome: Outcome) -> None:
         future = self._outcomes.get(root_id)

@@ -182,10 +182,16 @@ class Programs:
             return
         if not program.is_loaded:
             program.failed_loads += 1
+        program.worker = None
+        loading = self._loading.get(id(program))
+        if loading is not None and not loading.done() and program.failed_loads < _MAX_FAILED_LOADS:
+            # It may not have been the program's doing.
+            self.ensure_worker(program)
+            return
+        if not program.is_loaded:
             self._loaded(
                 program, LanguageError(f"the program cannot be loaded: {reason}", place=program.main.removeprefix("//"))
             )
-        program.worker = None
         self._on_end(program, reason)
 
     # -- time ------------------------------------------------------------------------------------------
