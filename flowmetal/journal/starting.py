@@ -154,7 +154,10 @@ def _versus(update: Update, request: StartRequest, show: Callable[[Event, bytes]
 
 
 def _arguments(_started: Event, packed: bytes) -> str:
-    args, pairs = unpack(packed)[:2]
+    call = unpack(packed)
+    if not (isinstance(call, list) and len(call) >= 2):
+        return _cut(_compact(call))  # not as the engine writes them
+    args, pairs = call[:2]
     shown = [_compact(each) for each in args]
     shown += [f"{pairs[at]} = {_compact(pairs[at + 1])}" for at in range(0, len(pairs), 2)]
     return _cut(", ".join(shown))

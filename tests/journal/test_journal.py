@@ -82,9 +82,9 @@ def test_begin_gives_a_finished_run_as_it_is(journal: Journal, store: Store, eng
     ("asked", "what"),
     [
         (request(flow="//f.flow:other"), "the flow (//f.flow:main, not //f.flow:other)"),
-        (request(args=b"\x91\xc0"), "the arguments"),
+        (request(args=b"\x91\xc0"), "the arguments (started with [], asked for [null])"),
         (request(grants_digest="other"), "the grants"),
-        (request(args=b"\x91\xc0", grants_digest="other"), "the arguments and the grants"),
+        (request(args=b"\x91\xc0", grants_digest="other"), "asked for [null]) and the grants ("),
     ],
 )
 def test_begin_names_what_differs(journal: Journal, engine: bytes, asked: object, what: str) -> None:
