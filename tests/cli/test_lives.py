@@ -234,6 +234,7 @@ def test_an_export_that_cannot_be_written_moves_nothing(steps: Cli) -> None:
 
 def test_a_replay_that_asks_for_something_else(steps: Cli) -> None:
     interrupt(steps, "r1")
+    before = set(steps.text("out.txt").splitlines())  # one step, or more on a slow machine
     journal = open_journal(steps.home)
     sequence, event = next(item for item in journal.history("r1.1") if item[1].kind == "action")
     other = {**event.fields, "args": pack([["step 99"], []])}
@@ -246,5 +247,5 @@ def test_a_replay_that_asks_for_something_else(steps: Cli) -> None:
         for part in ("replay of r1.1 differs", "step 99", "step 0", "steps.flow:10", "left as it was"):
             assert part in done.err
     # The append that was under way at the kill may be done again; what was not asked for then is not done now.
-    assert set(steps.text("out.txt").splitlines()) == {"step 0"}
+    assert set(steps.text("out.txt").splitlines()) <= before | {f"step {len(before)}"}
     assert "interrupted: flowmetal resume r1" in steps("ps").out
