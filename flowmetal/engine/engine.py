@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -324,14 +324,3 @@ class Engine:
         future = self._outcomes.get(root_id)
         if future is not None and not future.done():
             future.set_result(outcome)
-
-
-@contextlib.contextmanager
-def closing(engine: Engine, also: Callable[[], None] | None = None) -> Any:
-    """The engine, closed at the end; ``also`` is called after that."""
-    try:
-        yield engine
-    finally:
-        engine.close()
-        if also is not None:
-            also()

@@ -15,8 +15,6 @@ import starlark
 DIALECT: Final = 1
 HOST_BINDING: Final = 1
 
-PRELUDE_PACKAGE: Final = "pkg.flowmetal.io/v1/prelude"
-PRELUDE_MAIN: Final = "pkg.flowmetal.io/v1/prelude//prelude.flow"
 
 _Extension = starlark.LibraryExtension
 _SAFE_EXTENSIONS: Final = [
