@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from flowmetal.errors import HomeError
+from flowmetal.errors import HomeError, JournalError
 
 # Locks and memory maps of these are not shared between machines; two engines would destroy the journal.
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -75,6 +75,59 @@ def sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def is_same_file(path: Path | str, known: os.stat_result) -> bool:
+    """Whether ``path`` leads to the file that was looked at before; False when it leads nowhere."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return False
+    return (now.st_ino, now.st_dev) == (known.st_ino, known.st_dev)
+
+
+class Watched:
+    """The files ``names`` of a directory as they are now, those that are there."""
+
+    def __init__(self, directory: Path, *names: str) -> None:
+        paths = [directory / name for name in names]
+        self._files = [(str(path), path.stat()) for path in paths if path.exists()]
+
+    def check(self) -> None:
+        """Make sure that their paths still lead to them.
+
+        Raises:
+            HomeError: one was moved, removed or replaced: who has it open works on, seen by nobody.
+        """
+        for path, known in self._files:
+            if not is_same_file(path, known):
+                raise moved_or_removed(path)
+
+
+def moved_or_removed(path: Path | str) -> HomeError:
+    """The error of a process that uses a home which somebody takes away."""
+    return HomeError(
+        "the home was moved, removed or replaced while it was in use",
+        place=f"{path} is not the file that was opened",
+        remedy="put it back, then go on with `flowmetal resume`; leave the files of a home alone while runs go on",
+    )
+
+
+def refuse_emptied(home: Path, data: Path) -> None:
+    """Raise when the file of a journal is empty in a home that has been used: LMDB would make a new journal of it.
+
+    An engine makes ``engines/`` when its journal is there.  Without it the home is one that is being made.
+
+    Raises:
+        JournalError: the file holds nothing.
+    """
+    was_used = (home / "engines").is_dir()  # looked at first: a home that is new by now has a whole journal then
+    if was_used and data.is_file() and data.stat().st_size == 0:
+        raise JournalError(
+            "the journal's file is empty",
+            place=str(data),
+            remedy="restore the home from a copy, or move it away to start anew",
+        )
 
 
 def _make_private(path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 import lmdb
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError
-from flowmetal.journal.home import prepare_directory, sync_directory
+from flowmetal.journal.home import Watched, prepare_directory, refuse_emptied, sync_directory
 from flowmetal.journal.quota import Quota
 from flowmetal.journal.storage_errors import translate
 from flowmetal.journal.store import TABLES
@@ -133,6 +133,7 @@ class LmdbStore:
         self._path = path
         self._quota = Quota(quota_bytes, path)
         self._read_only = read_only
+        refuse_emptied(path.parent, path / "data.mdb")
         try:
             self._environment = _open(path, durability, read_only)
         except (lmdb.Error, OSError) as error:
@@ -142,6 +143,8 @@ class LmdbStore:
         except (lmdb.Error, OSError, FlowmetalError) as error:
             self._environment.close()
             raise translate(error, path) from None
+        # The lock file too: with another in its place, others would write at the same time.
+        self._files = Watched(path, "data.mdb", "lock.mdb")
 
     def _prepare(self) -> dict[str, Handle]:
         self._environment.reader_check()
@@ -166,6 +169,8 @@ class LmdbStore:
             raise HomeError("the journal is open for reading only", place=str(self._path))
         try:
             with self._environment.begin(write=True) as transaction:
+                # Inside: while it lasts nobody else writes, if theirs are the files that we see.
+                self._files.check()
                 update = _LmdbUpdate(transaction, self._handles)
                 yield update
                 if update.put_bytes:
@@ -175,6 +180,7 @@ class LmdbStore:
 
     def last_transaction(self) -> int:
         """LMDB's own transaction number, shared by all processes."""
+        self._files.check()
         return int(self._environment.info()["last_txnid"])
 
     def size_bytes(self) -> int:

@@ -4,6 +4,10 @@ The kernel drops the lock when the process ends, however it ends, so no clock an
 flock belongs to an open file, not to a process: a probe opens the file anew and so neither takes nor drops the
 engine's own lock, and a worker cannot inherit it (close-on-exec).  Probes take the lock *shared*, so that two
 probes at the same time do not see each other as an engine.
+
+A file that is not there is a dead engine, else runs of one that was removed after its end could never be taken up.
+So an engine that lives looks for its own file (``Ownership.check``): inside of each of its write transactions, since
+another adopts its runs in one of those, and at a short interval while it has nothing to write.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from flowmetal.errors import HomeError
+from flowmetal.journal.home import is_same_file, moved_or_removed
 
 ID_BYTES: Final = 16
 
@@ -31,9 +37,19 @@ class Ownership:
         self._path = path
         self._descriptor = descriptor
 
+    def check(self) -> None:
+        """Make sure that others see this engine.
+
+        Raises:
+            HomeError: the lock file was moved or removed, or another lies in its place; for others we are dead.
+        """
+        if not is_same_file(self._path, os.fstat(self._descriptor)):
+            raise moved_or_removed(self._path)
+
     def release(self) -> None:
         """Be dead to others: remove the file, drop the lock.  Call it once, last."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # the home may be gone
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 

@@ -16,6 +16,8 @@ _DISK_ERRNOS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EF
 
 _MEMORY_ERRNOS: Final = frozenset({errno.ENOMEM})
 
+_LITTLE_BYTES: Final = 256 * 1024
+
 _DISK: Final = (StorageError, "the disk refused", "make room or check the disk, then start again")
 _NO_ROOM: Final = (
     StorageError,
@@ -46,7 +48,8 @@ _MEANINGS: Final = {
     "VersionMismatchError": _FOREIGN,
     "NotFoundError": _FOREIGN,
     "BadValsizeError": _MISUSED,
-    "BadTxnError": _MISUSED,
+    # A transaction that met a damaged page refuses everything after it.
+    "BadTxnError": _DAMAGED,
     "ReadersFullError": (HomeError, "too many processes read the journal", "end some of them"),
 }
 
@@ -61,7 +64,17 @@ def translate(error: Exception, path: Path) -> FlowmetalError:
     elif _is_of(error, _MEMORY_ERRNOS):
         meaning = _NO_ROOM
     family, message, remedy = meaning
-    return family(f"{message}: {error}", place=str(path), remedy=remedy)
+    full = ", which is full" if meaning is _DISK and _is_full(path) else ""
+    return family(f"{message}{full}: {error}", place=str(path), remedy=remedy)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has no room: LMDB says "Input/output error" when it could write only a part."""
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _LITTLE_BYTES
 
 
 def _is_of(error: Exception, numbers: frozenset[int]) -> bool:

@@ -71,12 +71,16 @@ class Store(Protocol):
         Raises:
             QuotaError: the journal's own limit; nothing of this update was written.
             StorageError: the disk refused; what is durable is unknown until the store is opened again.
-            HomeError: the store was opened for reading only.
+            HomeError: the store was opened for reading only, or taken away while it is open.
         """
         ...
 
     def last_transaction(self) -> int:
-        """A number that grows whenever any process committed a change."""
+        """A number that grows whenever any process committed a change.
+
+        Raises:
+            HomeError: the store was taken away while it is open.
+        """
         ...
 
     def size_bytes(self) -> int:

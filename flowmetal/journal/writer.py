@@ -7,6 +7,8 @@ store refuses, the buffer is kept: nothing was written, nothing is lost, and the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flowmetal.errors import InternalError
 from flowmetal.journal import meta
 from flowmetal.journal.headers import Header, put_header, read_header
@@ -23,12 +25,16 @@ class Writer:
     Args:
         store: where commits go.
         first_sequence: the number of the next event, at least 2.
+        fence: called inside each transaction before it writes; it raises when the engine may write no more.
     """
 
-    def __init__(self, store: Store, first_sequence: int = FIRST_SEQUENCE) -> None:
+    def __init__(
+        self, store: Store, first_sequence: int = FIRST_SEQUENCE, fence: Callable[[], None] | None = None
+    ) -> None:
         if first_sequence < FIRST_SEQUENCE:
             raise InternalError(f"an engine's first sequence is at least {FIRST_SEQUENCE}")
         self._store = store
+        self._fence = fence
         self._next = first_sequence
         self._durable = first_sequence - 1
         self._events: list[tuple[bytes, bytes]] = []
@@ -82,10 +88,12 @@ class Writer:
         """Write everything buffered in one transaction; the last durable sequence.
 
         Raises:
-            QuotaError, StorageError: nothing was written and the buffer is as before.
+            HomeError: nothing was written and the buffer is as before.
         """
         if self.pending:
             with self._store.update() as update:
+                if self._fence is not None:
+                    self._fence()
                 self._write(update)
             self._events = []
             self._headers = {}

@@ -139,6 +139,79 @@ def test_an_environment_of_something_else_is_no_journal(tmp_path: Path) -> None:
         LmdbStore(tmp_path, read_only=True)
 
 
+def test_an_emptied_file_in_a_home_that_was_used_is_no_new_journal(tmp_path: Path) -> None:
+    data = filled(tmp_path / "journal")
+    data.write_bytes(b"")
+    (tmp_path / "engines").mkdir()
+    with pytest.raises(JournalError, match="is empty") as raised:
+        LmdbStore(tmp_path / "journal")
+    assert (raised.value.place, raised.value.exit_code) == (str(data), 3)
+    assert "move it away" in raised.value.remedy
+
+
+def test_a_file_that_was_never_filled_is_a_new_journal(tmp_path: Path) -> None:
+    """As a process leaves it that is killed while it makes the home."""
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "data.mdb").touch()
+    store = LmdbStore(tmp_path / "journal")
+    assert store.last_transaction() > 0
+    store.close()
+
+
+@pytest.mark.parametrize("taken", [".", "journal", "journal/data.mdb", "journal/lock.mdb"])
+def test_a_journal_that_is_taken_away_is_noticed_and_goes_on_when_it_is_back(tmp_path: Path, taken: str) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    store = LmdbStore(home / "journal", durability="os")
+    before = store.last_transaction()
+    (home / taken).rename(away)
+    for _ in range(2):
+        with pytest.raises(HomeError, match="moved, removed or replaced"), store.update() as update:
+            update.put("meta", b"n", b"1")
+        with pytest.raises(HomeError, match="moved, removed or replaced"):
+            store.last_transaction()
+    if taken.endswith(".mdb"):
+        (home / taken).touch()
+        with pytest.raises(HomeError), store.update():
+            pass
+    away.replace(home / taken)
+    assert store.last_transaction() == before
+    with store.update() as update:
+        update.put("meta", b"n", b"2")
+    store.close()
+
+
+SMALL_DISK = """
+import sys
+from pathlib import Path
+from flowmetal.errors import StorageError
+from flowmetal.journal.lmdb_store import LmdbStore
+
+store = LmdbStore(Path(sys.argv[1]), durability="os")
+number = 0
+try:
+    while True:
+        number += 1
+        with store.update() as update:
+            update.put("blobs", b"%d" % number, bytes(100_000))
+except StorageError as error:
+    print(error.show())
+"""
+
+
+def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
+    """LMDB tells a write of which a part had room from a broken disk by nothing."""
+    script = 'mount -t tmpfs -o size=3m tmpfs "$1" && exec "$2" -c "$3" "$1/journal"'
+    command = ["unshare", "-rm", "sh", "-c", script, "sh", str(tmp_path), sys.executable, SMALL_DISK]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    except FileNotFoundError:
+        pytest.skip("a small disk of its own takes unshare(1), which is on Linux")
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"this system gives no small disk to a test: {done.stderr.strip()}")
+    assert done.stdout.startswith("error: the disk refused, which is full: "), done.stdout + done.stderr
+    assert "help: make room" in done.stdout
+
+
 # -- the quota -----------------------------------------------------------------------------------------
 
 
@@ -196,6 +269,7 @@ def test_one_large_batch_meets_the_quota_too(tmp_path: Path) -> None:
         (lmdb.CorruptedError("mdb_get"), JournalError),
         (lmdb.PageNotFoundError("mdb_get"), JournalError),
         (lmdb.InvalidError("mdb_env_open"), JournalError),
+        (lmdb.BadTxnError("mdb_get"), JournalError),
         (lmdb.VersionMismatchError("mdb_env_open"), JournalError),
         (lmdb.ReadersFullError("mdb_txn_begin"), HomeError),
         (lmdb.ReadonlyError("mdb_put"), HomeError),

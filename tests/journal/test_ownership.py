@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,28 @@ def test_probing_drops_no_lock(home: Path) -> None:
     mine.release()
     assert not ownership.is_alive(home, mine.engine_id)
     assert list((home / "engines").iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["engines", "."])
+def test_an_engine_whose_lock_file_is_gone_knows_it(home: Path, tmp_path: Path, taken: str) -> None:
+    """To others it is dead, so it must end by itself; when the file is back all is as it was."""
+    mine = ownership.acquire(home)
+    mine.check()
+    (home / taken).rename(tmp_path / "away")
+    assert not ownership.is_alive(home, mine.engine_id)
+    with pytest.raises(HomeError, match="moved, removed or replaced") as raised:
+        mine.check()
+    assert "flowmetal resume" in raised.value.remedy
+    (tmp_path / "away").rename(home / taken)
+    mine.check()
+    assert ownership.is_alive(home, mine.engine_id)
+    path = home / "engines" / f"{mine.engine_id.hex()}.lock"
+    path.unlink()
+    path.touch()  # another file of that name holds no lock
+    with pytest.raises(HomeError):
+        mine.check()
+    shutil.rmtree(home)
+    mine.release()
 
 
 def test_probes_do_not_see_each_other(home: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from flowmetal.errors import InternalError, StorageError
+from flowmetal.errors import HomeError, InternalError, StorageError
 from flowmetal.journal import events, keys
 from flowmetal.journal.headers import read_header
 from flowmetal.journal.memory_store import MemoryStore
@@ -115,3 +115,23 @@ def test_what_the_disk_refused_is_kept() -> None:
     assert writer.commit() == 2
     with store.view() as view:
         assert view.get("events", keys.event_key(b"a", 2)) == EVENT
+
+
+def test_who_may_write_no_more_writes_nothing(store: Store) -> None:
+    """The fence is asked inside of the transaction, where no other engine can come between it and the commit."""
+    lost: list[str] = []
+
+    def fence() -> None:
+        if lost:
+            raise HomeError(lost[0])
+
+    writer = Writer(store, fence=fence)
+    writer.append(b"a", EVENT)
+    assert writer.commit() == 2
+    lost.append("another engine is in charge")
+    writer.append(b"a", EVENT)
+    with pytest.raises(HomeError, match="in charge"):
+        writer.commit()
+    assert (writer.pending, writer.durable_sequence) == (1, 2)
+    with store.view() as view:
+        assert len(list(view.scan("events"))) == 1
