@@ -41,6 +41,14 @@ _MAIL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A root run that is driven; ``header`` is as it was when it was taken up."""
+
+    header: Header
+    came: asyncio.Future[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a root run came out: ``value`` is the encoded Result, or None with the ``error`` that stopped it."""
 
@@ -73,21 +81,24 @@ class Engine:
         self._journal = journal
         self._ownership = ownership
         self._clock = clock
-        self._ledger = Ledger(journal, clock, self._store_failed)
+        self._ledger = Ledger(journal, clock, self._give_up_all, ownership.check, self._want_turn)
         self._timers = Timers(clock, self._timers_fired)
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
-        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped)
+        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped, self._want_turn)
         self._effects = Effects(self._runs, registry, protected, self._settle)
         self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
-        self._runs.root_taken_up = self._expect
+        self._runs.root_taken_up = self._expect_detached
         self._runs.start_detached = lambda run, action, args: start_detached(
             self._runs, self._scheduler, run, action, args
         )
-        self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
+        self._awaited: dict[str, _Awaited] = {}
+        self._some_ended = False
+        self._turn: asyncio.Handle | None = None
+        self._turn_wanted = False
         self._seen_transaction = journal.store.last_transaction()
         self._mail_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -156,7 +167,7 @@ class Engine:
     def _take_up(self, header: Header, *, fresh: bytes | None = None, more: GrantSet | None = None) -> None:
         try:
             root = root_state(self._journal, self._programs, header)
-            self._expect(header.run_id)
+            self._expect(header)
             if fresh is not None:
                 self._runs.start_root(root, fresh)
             else:
@@ -173,21 +184,34 @@ class Engine:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
         self._settle()
 
-    def _expect(self, root_id: str) -> None:
-        known = self._outcomes.get(root_id)
-        if known is None or known.done():
-            self._outcomes[root_id] = asyncio.get_running_loop().create_future()
+    def _expect(self, header: Header) -> _Awaited:
+        known = self._awaited.get(header.run_id)
+        if known is None or known.came.done():
+            known = self._awaited[header.run_id] = _Awaited(header, asyncio.get_running_loop().create_future())
+        return known
+
+    def _expect_detached(self, root_id: str) -> None:
+        """Nobody has asked for this one, so how it came out is not kept for who may ask later."""
+        awaited = self._expect(self._runs.roots[root_id].header)
+        awaited.came.add_done_callback(lambda _: self._let_go(awaited))
+
+    def _let_go(self, awaited: _Awaited) -> None:
+        if self._awaited.get(awaited.header.run_id) is awaited:
+            del self._awaited[awaited.header.run_id]
 
     def _enqueue(self, start: Start) -> None:
         self._scheduler.enqueue(start)
 
     async def outcome(self, root_id: str) -> Outcome:
-        """Waits for the end of a root run that this engine drives."""
-        return await asyncio.shield(self._outcomes[root_id])
+        """Waits for the end of a root run that this engine drives; it is told once."""
+        awaited = self._awaited[root_id]
+        outcome = await asyncio.shield(awaited.came)
+        self._let_go(awaited)
+        return outcome
 
     async def idle(self) -> None:
         """Waits until no root run is driven any more."""
-        while pending := [each for each in self._outcomes.values() if not each.done()]:
+        while pending := [each.came for each in self._awaited.values() if not each.came.done()]:
             await asyncio.wait(pending)
 
     def cancel(self, run_id: str, reason: str) -> None:
@@ -214,13 +238,26 @@ class Engine:
 
     # -- turns -----------------------------------------------------------------------------------------
 
+    def _want_turn(self) -> None:
+        """Something was queued: a turn ends after it, if not this one then one of its own."""
+        self._turn_wanted = True
+        if self._turn is None and not self._closed:
+            self._turn = asyncio.get_running_loop().call_soon(self._settle)
+
     def _settle(self) -> None:
-        if not self._closed:
-            self._ledger.settle()
+        if self._closed or self._ledger.failed:
+            return
+        self._ledger.settle()
+        self._turn_wanted = True
+        while self._turn_wanted:
+            self._turn_wanted = False
             self._scheduler.pump()
-            # Giving runs out may have appended more; what waits for it is let go now.
+            # Giving runs out may have appended more; what waits for it is let go now, and may make others ready.
             self._ledger.settle()
-            self._programs.flush()
+        self._programs.flush()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def _worker_spoke(self, worker: WorkerProcess, messages: Iterable[list[Any]]) -> None:
         self._ledger.tick()
@@ -259,11 +296,18 @@ class Engine:
 
     def _look_for_mail(self) -> None:
         self._mail_timer = None
-        transaction = self._journal.store.last_transaction()
-        # Commits of our own count too: mail may have come just before one of them.
-        if transaction != self._seen_transaction:
-            self._seen_transaction = transaction
-            self._take_mail()
+        if self._some_ended:
+            self._some_ended = False
+            self._programs.let_go({id(root.program) for root in self._runs.roots.values()})
+        try:
+            self._ownership.check()
+            transaction = self._journal.store.last_transaction()
+            # Commits of our own count too: mail may have come just before one of them.
+            if transaction != self._seen_transaction:
+                self._seen_transaction = transaction
+                self._take_mail()
+        except HomeError as error:
+            self._give_up_all(error)
         if not self._closed and self._runs.roots:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
 
@@ -300,14 +344,16 @@ class Engine:
             self._journal.release(root_id, self.engine_id)
         self._resolve(root_id, Outcome(root.header, None, stopped.error))
 
-    def _store_failed(self, error: HomeError) -> None:
-        """Nothing may be assumed after this: the workers are ended, all outcomes are this error."""
-        self._give_up_all(error)
-
     def _give_up_all(self, error: FlowmetalError) -> None:
+        """The store refused: nothing may be assumed after this.  The workers are ended, all outcomes are this error.
+
+        Also of a run that has ended, if its end is not durable.
+        """
+        self._ledger.failed = True
         self._programs.close()
-        for root_id, root in list(self._runs.roots.items()):
-            self._resolve(root_id, Outcome(root.header, None, error))
+        self._runs.roots.clear()
+        for root_id, awaited in list(self._awaited.items()):
+            self._resolve(root_id, Outcome(awaited.header, None, error))
 
     def _turn_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A fault of ours in the middle of a turn: what is in memory may be half done, so no more of it is written.
@@ -315,12 +361,15 @@ class Engine:
         The runs are left as their journal has them, and a resume goes on from there.
         """
         cause = context.get("exception")
+        if isinstance(cause, HomeError):
+            self._give_up_all(cause)
+            return
         error = InternalError(f"the engine failed: {context.get('message')}: {type(cause).__name__}: {cause}")
         error.__cause__ = cause
-        self._ledger.failed = True
         self._give_up_all(error)
 
     def _resolve(self, root_id: str, outcome: Outcome) -> None:
-        future = self._outcomes.get(root_id)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        self._some_ended = True
+        awaited = self._awaited.get(root_id)
+        if awaited is not None and not awaited.came.done():
+            awaited.came.set_result(outcome)

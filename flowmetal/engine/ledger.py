@@ -34,13 +34,23 @@ class Ledger:
 
     Args:
         on_failure: the store refused; nothing may be assumed after it, so the engine ends with this error.
+        fence: raises inside a transaction when another engine may have taken this one for dead.
+        want_turn: sees that ``settle`` is called; asked by everything that is left for it.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, on_failure: Callable[[HomeError], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        on_failure: Callable[[HomeError], None],
+        fence: Callable[[], None],
+        want_turn: Callable[[], None],
+    ) -> None:
         self.journal = journal
-        self.writer = Writer(journal.store)
+        self.writer = Writer(journal.store, fence=fence)
         self._clock = clock
         self._on_failure = on_failure
+        self._want_turn = want_turn
         self._waiting: deque[Callable[[], None]] = deque()
         self._after_commit: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -72,9 +82,11 @@ class Ledger:
             key, events.action(self.now_ms, number, callee, self.field(run_id, args), line, **more)
         )
 
-    def result(self, run_id: str, number: int, value: bytes, *, late: bool = False) -> int:
-        """Appends a ``result``."""
-        return self.writer.append(run_id.encode(), events.result(self.now_ms, number, self.field(run_id, value), late))
+    def result(self, run_id: str, number: int, value: bytes, **more: Any) -> int:
+        """Appends a ``result``; ``more`` are late, by, taken_from."""
+        return self.writer.append(
+            run_id.encode(), events.result(self.now_ms, number, self.field(run_id, value), **more)
+        )
 
     def put_header(self, header: Header) -> None:
         """Writes a header with the batch."""
@@ -85,6 +97,7 @@ class Ledger:
     def when_durable(self, then: Callable[[], None]) -> None:
         """Calls ``then`` once everything appended so far is durable."""
         self._waiting.append(then)
+        self._want_turn()
 
     def after_commit(self, then: Callable[[], None]) -> None:
         """As ``when_durable``, for someone who is in no hurry: no batch is closed for it."""

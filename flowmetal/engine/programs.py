@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
@@ -17,6 +17,7 @@ from flowmetal.language.flows import FlowInfo
 from flowmetal.settings import Limits
 
 _MAX_FAILED_LOADS: Final = 3
+_MOST_UNUSED: Final = 4
 _WATCH_SECONDS: Final = 1.0
 _MAX_VERSIONS: Final = 16
 _MAX_VERSION: Final = 100
@@ -83,14 +84,28 @@ class Programs:
 
     def pinned(self, key: str, main: str, sources: Callable[[], dict[str, str]], limits: Limits) -> ProgramState:
         """The program of a recorded run; ``key`` tells programs apart, ``sources`` reads the pinned code."""
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = ProgramState(main, sources(), limits)
+        state = self._states.pop(key, None)
+        if state is None or state.failed_loads >= _MAX_FAILED_LOADS:
+            # Those that could not go on for want of it were given up; who asks now may be luckier.
+            state = ProgramState(main, sources(), limits)
+        self._states[key] = state
         return state
 
     def remember(self, key: str, program: ProgramState) -> None:
         """Makes a program that was loaded from files the one for runs pinned to the same code."""
         self._states.setdefault(key, program)
+
+    def let_go(self, used: Collection[int]) -> None:
+        """Ends the workers of programs that no run needs, but for the last few: the next run may be of one of them.
+
+        ``used`` are the ``id`` of the programs that runs need.
+        """
+        unused = [key for key, state in self._states.items() if id(state) not in used]
+        for key in unused[: max(0, len(unused) - _MOST_UNUSED)]:
+            worker = self._states.pop(key).worker
+            if worker is not None:
+                self._by_worker.pop(worker, None)
+                worker.stop()
 
     def ensure_worker(self, program: ProgramState) -> bool:
         """Sees that a program has a worker; whether it can take runs now."""

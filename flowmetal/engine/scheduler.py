@@ -35,11 +35,17 @@ class Scheduler:
     Args:
         ensure_worker: sees that a program has a worker which is loaded, or will be; true if it is ready now.
         stopped: told of a run whose records are damaged.
+        want_turn: sees that ``pump`` is called; asked whenever a run is made ready.
     """
 
     def __init__(
-        self, runs: Runs, ensure_worker: Callable[[ProgramState], bool], stopped: Callable[[StoppedRun], None]
+        self,
+        runs: Runs,
+        ensure_worker: Callable[[ProgramState], bool],
+        stopped: Callable[[StoppedRun], None],
+        want_turn: Callable[[], None],
     ) -> None:
+        self._want_turn = want_turn
         self._runs = runs
         self._stopped = stopped
         self._ensure_worker = ensure_worker
@@ -51,12 +57,14 @@ class Scheduler:
         program = start.root.program
         program.ready.append(start)
         self._programs[id(program)] = program
+        self._want_turn()
 
     def enqueue_alone(self, start: Start) -> None:
         """Makes a run ready that must not share a worker with another that is being evaluated."""
         program = start.root.program
         program.alone.append(start)
         self._programs[id(program)] = program
+        self._want_turn()
 
     def pump(self) -> None:
         """Starts what is ready, as far as there is room; asks parked runs to leave if there is none."""
@@ -67,11 +75,13 @@ class Scheduler:
                 self._pump_program(program)
 
     def _pump_program(self, program: ProgramState) -> None:
-        if program.alone:
+        # What is left here waits for a run that is being evaluated: its next word or its end is a turn.  One that is
+        # not to be given any more says nothing, so those after it have their go at once.
+        while program.alone:
             if any(run.is_executing for run in program.hot.values()):
                 return
-            self._begin(program.alone.popleft(), alone=True)
-            return
+            if self._begin(program.alone.popleft(), alone=True):
+                return
         if any(run.alone and run.is_executing for run in program.hot.values()):
             return
         room = program.limits.hot_runs - len(program.hot)
@@ -217,4 +227,5 @@ class Scheduler:
         source = flow.place if flow is not None else ""
         failure = Failure("crashed", message, {"dict": ["reason", reason]}, header.name, source)
         self._runs.end_descendants(run.run_id, "its caller crashed")
+        self._runs.abandon(run.run_id, None)
         self._runs.finish(header, pack(err(failure)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from flowmetal.errors import JournalError, QuotaError, ReplayMismatch, RunBusyError
+from flowmetal.engine.engine import Outcome
+from flowmetal.errors import HomeError, JournalError, QuotaError, ReplayMismatch, RunBusyError, StorageError
 from flowmetal.journal import events
 from flowmetal.journal.headers import digest_of
 from flowmetal.journal.journal import Journal
@@ -323,3 +325,105 @@ def test_a_full_quota_stops_runs_and_room_lets_them_go_on(lab: Lab) -> None:
     assert sorted(set(numbers), key=int) == [str(i) for i in range(20)]
     assert len(numbers) <= 21
     assert list(Journal(lab.store, lab.home, lab.clock).verify()) == []
+
+
+async def lines_of(lab: Lab, count: int) -> None:
+    log = lab.base / "log.txt"
+    while not log.exists() or len(log.read_text().splitlines()) < count:
+        await asyncio.sleep(0.002)
+
+
+def test_an_engine_whose_lock_file_is_gone_gives_way(lab: Lab) -> None:
+    """Another takes its run up at once; the first writes nothing more and begins nothing more."""
+
+    async def life() -> tuple[Outcome, Outcome, str]:
+        with lab.engine() as first:
+            await lab.start(first, COUNTING)
+            await lines_of(lab, 3)
+            shutil.rmtree(lab.home / "engines")
+            with lab.engine() as second:
+                second.adopt("r")
+                lost = await asyncio.wait_for(first.outcome("r"), 20)
+                went_on = await asyncio.wait_for(second.outcome("r"), 20)
+                return lost, went_on, second.engine_id.hex()
+
+    lost, went_on, second = in_loop(life)
+    assert isinstance(lost.error, HomeError), lost
+    assert "engines" in lost.error.place
+    assert value_of(went_on) == "counted"
+    log = (lab.base / "log.txt").read_text().splitlines()
+    assert sorted(set(log), key=int) == [str(i) for i in range(20)]
+    # One that was performed and not yet recorded as done may have been repeated, as after any death.
+    assert len(log) <= 21
+    assert lab.journal.require("r").owner.hex() in ("", second)
+    assert list(lab.journal.verify()) == []
+
+
+@pytest.mark.parametrize("text", [COUNTING, SLEEPING], ids=["busy", "asleep"])
+def test_a_home_that_is_moved_stops_its_runs_and_they_go_on_when_it_is_back(lab: Lab, text: str) -> None:
+    away = lab.base / "away"
+
+    async def life() -> Outcome:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            await (lines_of(lab, 3) if text == COUNTING else asyncio.sleep(0.1))
+            lab.home.rename(away)
+            return await asyncio.wait_for(engine.outcome("r"), 20)
+
+    outcome = in_loop(life)
+    assert isinstance(outcome.error, HomeError)
+    assert "moved, removed or replaced" in outcome.error.message
+    away.rename(lab.home)
+    if text == COUNTING:
+        assert value_of(lab.resume()) == "counted"
+    else:
+        assert lab.journal.require("r").status != "ok"
+        assert list(lab.journal.verify()) == []
+
+
+def test_an_end_that_the_disk_refuses_is_told(lab: Lab) -> None:
+    """The run is not driven any more when its end is to be written; who waits for it hears of the disk all the same."""
+    full = StorageError("the disk refused")
+
+    async def life() -> tuple[Outcome, list[str]]:
+        with lab.engine() as engine:
+            writer = engine._ledger.writer
+            commit = writer.commit
+
+            def refuse_the_end() -> int:
+                if not engine.owned:
+                    raise full
+                return commit()
+
+            writer.commit = refuse_the_end  # type: ignore[method-assign]
+            await lab.start(engine, 'if __name__ == "__flow__":\n    print(1)\n')
+            return await asyncio.wait_for(engine.outcome("r"), 20), engine.owned
+
+    outcome, owned = in_loop(life)
+    assert (outcome.error, owned) == (full, [])
+    assert not lab.journal.require("r").is_finished
+    assert value_of(lab.resume()) is None
+
+
+def test_an_engine_keeps_nothing_of_what_has_ended(lab: Lab) -> None:
+    """Neither outcomes, nor programs with their workers, but for the last few; nobody asks for a detached run."""
+    text = 'if __name__ == "__flow__":\n    print({})\n    run(options(kept, detach = True))\n'
+    child = "def _kept(fctx):\n    pass\n\nkept = flow(_kept)\n\n"
+    for number in range(8):
+        interrupted(lab, f'{child}if __name__ == "__flow__":\n    sleep("1ms")\n    print({number})\n', f"r{number}")
+    interrupted(lab, child + text.format(9), "detaching")
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            for run_id in [*(f"r{number}" for number in range(8)), "detaching"]:
+                if not engine.adopt(run_id).is_finished:
+                    await asyncio.wait_for(engine.outcome(run_id), 20)
+            await engine.idle()
+            await asyncio.sleep(0)
+            assert engine._awaited == {}
+            while len(engine.worker_pids()) > 4:
+                await asyncio.sleep(0.01)
+            assert len(engine._programs._states) <= 4
+
+    in_loop(life)
+    assert list(lab.journal.verify()) == []
