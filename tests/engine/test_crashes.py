@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from flowmetal.errors import LanguageError
+from flowmetal.engine.engine import Outcome
+from flowmetal.engine.table import Start
+from flowmetal.errors import InternalError, JournalError, LanguageError
 from flowmetal.settings import MIB, Limits
 from flowmetal.testing.harness import Lab, failure_of, in_loop, value_of
 from flowmetal.testing.workers import Tapped, WorkerTap
@@ -334,3 +336,142 @@ def test_the_engine_goes_on_after_a_program_that_cannot_be_loaded_any_more(lab: 
     assert outcome.error is not None
     assert "SIGKILL" in outcome.error.message
     assert lab.journal.require("r").status == "waiting"
+
+
+class Faulty(WorkerTap):
+    """Has a fault of ours in the turn of the ``at``-th message."""
+
+    def __init__(self, at: int, error: Exception) -> None:
+        super().__init__()
+        self._at = at
+        self._error = error
+
+    def delivered(self, worker: Tapped, message: list[Any]) -> None:
+        if self.count >= self._at:
+            raise self._error
+
+
+APPENDING = """
+def _note(fctx):
+    for i in range(10):
+        unwrap(fctx.actions.append("log.txt", "%d\\n" % i))
+    return "noted"
+
+note = flow(_note)
+
+if __name__ == "__flow__":
+    note()
+"""
+
+
+@pytest.mark.parametrize("at", [1, 3, 8])
+def test_a_fault_in_a_turn_ends_the_engine_by_name_and_the_run_can_be_resumed(lab: Lab, at: int) -> None:
+    """What is in memory may be half done then, so none of it is written any more, not even at the close."""
+    lab.spawn = Faulty(at, RuntimeError("this should not be"))
+
+    async def life() -> tuple[Outcome, list[str], int]:
+        with lab.engine() as engine:
+            await lab.start(engine, APPENDING)
+            outcome = await asyncio.wait_for(engine.outcome("r"), 20)
+            written = lab.journal.tree_last_sequence("r")
+            return outcome, engine.owned, written
+
+    outcome, owned, written = in_loop(life)
+    assert isinstance(outcome.error, InternalError)
+    assert "RuntimeError: this should not be" in outcome.error.message
+    assert isinstance(outcome.error.__cause__, RuntimeError)
+    assert (outcome.value, owned) == (None, [])
+    assert lab.journal.tree_last_sequence("r") == written
+    lab.spawn = WorkerTap()
+    assert value_of(lab.resume(seconds=20)) == "noted"
+    log = (lab.base / "log.txt").read_text().splitlines()
+    assert sorted(set(log)) == [str(i) for i in range(10)]
+    assert len(log) <= 11
+
+
+def test_a_home_that_fails_in_a_turn_is_no_fault_of_ours(lab: Lab) -> None:
+    lab.spawn = Faulty(3, JournalError("the journal's file is damaged"))
+    outcome = lab.run(APPENDING)
+    assert isinstance(outcome.error, JournalError)
+    assert outcome.error.message == "the journal's file is damaged"
+
+
+def test_what_is_not_to_be_started_any_more_holds_up_nobody(lab: Lab) -> None:
+    """A run that was to be begun alone, and was ended before; those behind it begin without another turn."""
+    text = FINE + '''
+if __name__ == "__flow__":
+    sleep("200ms")
+    print(unwrap(wait(run(fine, 1))))
+'''
+
+    async def life() -> Outcome:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            await asyncio.sleep(0.1)
+            root = engine._runs.roots["r"]
+            for run_id in ("r.7", "r.8"):
+                engine._scheduler.enqueue_alone(Start(run_id, root))
+            async with asyncio.timeout(20):
+                while root.program.alone:  # nobody calls a turn for it but the queue itself
+                    await asyncio.sleep(0.001)
+            return await asyncio.wait_for(engine.outcome("r"), 20)
+
+    assert value_of(in_loop(life)) == 1
+    assert printed(lab) == ["1"]
+
+
+def test_whatever_is_queued_is_done_without_anyone_ending_the_turn(lab: Lab) -> None:
+    """Each way of queueing work asks for the turn in which it is done; forgetting ``_settle`` can hang nothing."""
+
+    async def life() -> list[str]:
+        told: list[str] = []
+        with lab.engine() as engine:
+            await lab.start(engine, 'if __name__ == "__flow__":\n    sleep("1h")\n')
+            root = engine._runs.roots["r"]
+            while root.header.status != "waiting":
+                await asyncio.sleep(0.001)
+            for at, queue in enumerate((engine._scheduler.enqueue, engine._scheduler.enqueue_alone)):
+                queue(Start(f"r.{at + 7}", root))
+            engine._ledger.when_durable(lambda: told.append("durable"))
+            engine._ledger.when_durable(lambda: engine._ledger.when_durable(lambda: told.append("and again")))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            told += [start.run_id for queue in (root.program.ready, root.program.alone) for start in queue]
+        return told
+
+    assert in_loop(life) == ["durable", "and again"]
+
+
+def test_a_program_that_could_not_be_loaded_is_tried_anew_for_the_next_run(lab: Lab) -> None:
+    """An engine that stays must not hold a bad moment against a program for ever."""
+    text = 'if __name__ == "__flow__":\n    random()\n    sleep("50ms")\n'
+
+    async def begun() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+
+    in_loop(begun)
+    deaths: list[int] = []
+
+    class DiesAtFirst(WorkerTap):
+        def __call__(self, limits: Limits, on_messages: Any, on_end: Any, /) -> Any:
+            worker = super().__call__(limits, on_messages, on_end)
+            if len(deaths) < 3:
+                deaths.append(worker.pid)
+                os.kill(worker.pid, signal.SIGKILL)
+            return worker
+
+    lab.spawn = DiesAtFirst()
+
+    async def life() -> list[Outcome]:
+        with lab.engine() as engine:
+            outcomes = []
+            for _ in range(2):
+                engine.adopt("r")
+                outcomes.append(await asyncio.wait_for(engine.outcome("r"), 20))
+            return outcomes
+
+    first, second = in_loop(life)
+    assert first.error is not None
+    assert "SIGKILL" in first.error.message
+    assert value_of(second) is None
