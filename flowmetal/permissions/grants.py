@@ -5,26 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os.path
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowmetal.errors import UsageError, did_you_mean
-from flowmetal.permissions.paths import absolute, is_canonical
+from flowmetal.errors import UsageError
+from flowmetal.permissions.packages import check_package
+from flowmetal.permissions.texts import plain
+from flowmetal.permissions.vocabulary import ANY, EXAMPLES, World, check_effect, check_form, divide_digest, resolve
 
-PATH_EFFECTS: Final = ("read", "write")
-"""Classes of effects whose resource is a path."""
+NOTHING: Final = "none"
+"""The text that declares a package and grants nothing to it."""
 
-FUTURE_EFFECTS: Final = ("net", "exec", "env", "secret", "call")
-"""Classes that are part of the vocabulary and have no effect behind them yet."""
+EVERYTHING_MEANS: Final = (
+    "everything is allowed: the flow reads and writes all files of this user, reaches every host and this machine's "
+    "own network, starts every program, sees the whole environment and calls any Python function; only secrets, "
+    "packages it loads and the addresses where clouds hand out credentials still need grants of their own"
+)
+"""What ``everything`` says of itself to a person."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Grant:
-    """One class of effects on one directory (or file) and all that is in it.
+    """One class of effects on one resource, as ``vocabulary`` has them.
 
-    ``resource`` is the canonical path, free of links.  ``named`` is the absolute path as the operator wrote it:
-    on macOS ``/tmp`` is a link to ``/private/tmp``, and who granted ``/tmp`` may also name files by it.
+    ``resource`` is canonical: a path is free of links, a host in lower case.  ``named`` is the name by which a flow may
+    call it too: on macOS ``/tmp`` is a link to ``/private/tmp``, and who granted ``/tmp`` may also name files by it; a
+    program is known by its path and by the name it was granted as.
     """
 
     effect: str
@@ -32,12 +40,10 @@ class Grant:
     named: str = ""
 
     def __post_init__(self) -> None:
-        check_effect(self.effect)
         if not self.named:
-            object.__setattr__(self, "named", self.resource)
-        for path in (self.resource, self.named):
-            if not is_canonical(path):
-                raise UsageError(f"the grant {self.effect}={path!r} is not an absolute path in its shortest form")
+            program = divide_digest(self.resource)[0]
+            object.__setattr__(self, "named", program if self.effect == "exec" else self.resource)
+        check_form(self.effect, self.resource, self.named)
 
     def __str__(self) -> str:
         return f"{self.effect}={self.resource}"
@@ -47,23 +53,43 @@ class Grant:
 class GrantSet:
     """What is allowed and what is denied; sorted and without repeats, so that equal sets are equal.
 
-    The empty set, ``GrantSet()``, allows nothing.
+    The empty set, ``GrantSet()``, allows nothing.  ``packages`` says what the code of single packages may do, at most:
+    a package that is loaded and not in it may do nothing.
     """
 
     allow: tuple[Grant, ...] = ()
     deny: tuple[Grant, ...] = ()
+    packages: tuple[tuple[str, GrantSet], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allow", tuple(sorted(set(self.allow))))
         object.__setattr__(self, "deny", tuple(sorted(set(self.deny))))
+        for grant in self.allow:
+            if grant.effect == "secret" and grant.resource.endswith(f"@{ANY}"):
+                raise UsageError(f"the grant {grant} is for every host, which no secret is")
+        merged: dict[str, GrantSet] = {}
+        for label, grants in self.packages:
+            if grants.packages:
+                raise UsageError(f"the package {plain(label)} grants to packages itself")
+            merged[check_package(label)] = merged[label].widen(grants) if label in merged else grants
+        object.__setattr__(self, "packages", tuple((label, merged[label]) for label in sorted(merged)))
 
     def widen(self, other: GrantSet) -> GrantSet:
         """Both sets in one; a denial of either stays."""
-        return GrantSet(self.allow + other.allow, self.deny + other.deny)
+        return GrantSet(self.allow + other.allow, self.deny + other.deny, self.packages + other.packages)
 
-    def to_data(self) -> dict[str, list[list[str]]]:
-        """Plain data for the journal: ``{"allow": [[effect, resource, named], …], "deny": […]}``."""
-        return {"allow": [_to_row(grant) for grant in self.allow], "deny": [_to_row(grant) for grant in self.deny]}
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for the journal: ``{"allow": [[effect, resource, named], …], "deny": […]}``.
+
+        With packages also ``"packages": [[label, {"allow": …, "deny": …}], …]``.
+        """
+        data: dict[str, Any] = {
+            "allow": [_to_row(grant) for grant in self.allow],
+            "deny": [_to_row(grant) for grant in self.deny],
+        }
+        if self.packages:
+            data["packages"] = [[label, grants.to_data()] for label, grants in self.packages]
+        return data
 
     @staticmethod
     def from_data(data: Any) -> GrantSet:
@@ -72,9 +98,19 @@ class GrantSet:
         Raises:
             UsageError: data of another shape, or grants this version does not know.
         """
-        if not isinstance(data, dict) or set(data) != {"allow", "deny"}:
+        if not isinstance(data, dict) or set(data) - {"packages"} != {"allow", "deny"}:
             raise UsageError("not a set of grants: a map with `allow` and `deny` was expected")
-        return GrantSet(_from_rows(data["allow"]), _from_rows(data["deny"]))
+        packages = data.get("packages", [])
+        if not isinstance(packages, list):
+            raise UsageError("not a set of grants: a list of packages was expected")
+        for row in packages:
+            if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and _is_flat(row[1])):
+                raise UsageError("not a set of grants: a row of package and grants was expected")
+        return GrantSet(
+            _from_rows(data["allow"]),
+            _from_rows(data["deny"]),
+            tuple((label, GrantSet.from_data(grants)) for label, grants in packages),
+        )
 
     def digest(self) -> str:
         """SHA-256 of the set, in hexadecimal digits; equal for equal sets."""
@@ -82,8 +118,11 @@ class GrantSet:
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
     def options(self) -> list[str]:
-        """The options of the command line that give this set."""
-        return [f"--allow {grant}" for grant in self.allow] + [f"--deny {grant}" for grant in self.deny]
+        """The options of the command line that give this set, as far as there are options for it."""
+        lines = [f"--allow {grant}" for grant in self.allow] + [f"--deny {grant}" for grant in self.deny]
+        for label, grants in self.packages:
+            lines += [f"--allow-for {label} {text}" for text in [*map(str, grants.allow)] or [NOTHING]]
+        return lines
 
 
 def parse_grants(
@@ -91,60 +130,74 @@ def parse_grants(
     deny: Iterable[str],
     base_dir: str,
     canonical: Callable[[str], str] = os.path.realpath,
+    which: Callable[[str], str | None] = shutil.which,
+    *,
+    allow_for: Iterable[tuple[str, str]] = (),
 ) -> GrantSet:
     """The grants of ``--allow`` and ``--deny`` texts such as ``read=./data``.
 
-    Relative directories are against ``base_dir``.  ``canonical`` resolves the links of an absolute path at this
-    moment: a link that is changed afterwards moves no grant.
+    Relative paths are against ``base_dir``.  ``canonical`` resolves the links of an absolute path at this moment: a
+    link that is changed afterwards moves no grant; ``which`` finds programs.  ``allow_for`` are pairs of a package and
+    a grant for it, or ``none``.
 
     Raises:
         UsageError: a text that is no grant; says what is wrong with it.
     """
+    world = World(base_dir, canonical, which)
+    packages = [
+        (
+            check_package(label),
+            GrantSet() if text == NOTHING else GrantSet((parse_grant(f"--allow-for {label}", text, world),)),
+        )
+        for label, text in allow_for
+    ]
     return GrantSet(
-        tuple(_parse("--allow", text, base_dir, canonical) for text in allow),
-        tuple(_parse("--deny", text, base_dir, canonical) for text in deny),
+        tuple(parse_grant("--allow", text, world) for text in allow),
+        tuple(parse_grant("--deny", text, world, denying=True) for text in deny),
+        tuple(packages),
     )
 
 
-def check_effect(name: str) -> None:
-    """Raise unless ``name`` is a class of effects that can be granted.
+def everything() -> GrantSet:
+    """All that can be granted but secrets, which are always named, and metadata addresses; for no package."""
+    texts = {
+        "read": ("/",),
+        "write": ("/",),
+        "net": ("*:*", "0.0.0.0/0:*", "[::]/0:*"),
+        "exec": (ANY,),
+        "env": (ANY,),
+        "call": (ANY,),
+        "effect": (ANY,),
+    }
+    return GrantSet(tuple(Grant(effect, resource) for effect, resources in texts.items() for resource in resources))
+
+
+def parse_grant(option: str, text: str, world: World, *, denying: bool = False) -> Grant:
+    """One grant; ``option`` is what errors call the place where it stands.
 
     Raises:
-        UsageError: names the nearest class, or says that the class comes with a later version.
+        UsageError: a text that is no grant.
     """
-    if name in PATH_EFFECTS:
-        return
-    if name in FUTURE_EFFECTS:
-        raise UsageError(
-            f"`{name}` is not available in this version of Flowmetal",
-            remedy=f"this version has {' and '.join(PATH_EFFECTS)}",
-        )
-    raise UsageError(
-        f"there is no class of effects `{name}`{did_you_mean(name, PATH_EFFECTS + FUTURE_EFFECTS)}",
-        remedy=f"this version has {' and '.join(PATH_EFFECTS)}",
-    )
-
-
-def _parse(option: str, text: str, base_dir: str, canonical: Callable[[str], str]) -> Grant:
     effect, equals, resource = text.partition("=")
     if equals or effect.isidentifier():
         check_effect(effect)
+    shown = f"`{option} {plain(text)}`"
     if not resource:
-        example = effect if effect in PATH_EFFECTS else "read"
-        raise UsageError(f"`{option} {text}` names no directory", remedy=f"write {option} {example}=DIRECTORY")
-    if resource == "~" or resource.startswith("~/"):
-        raise UsageError(
-            f"`{option} {text}`: the shell leaves `~` as it is after `=`",
-            remedy=f'write {option} "{effect}=$HOME{resource[1:]}"',
-        )
-    if "\0" in resource or not _is_utf8(resource):
-        raise UsageError(f"`{option} {effect}={resource!r}` is not a path in UTF-8")
-    named = absolute(resource, base_dir)
-    return Grant(effect, absolute(canonical(named), "/"), named)
+        example = effect if effect in EXAMPLES else "read"
+        what = EXAMPLES[example].lower().replace("name@host", "name and host")
+        raise UsageError(f"{shown} names no {what}", remedy=f"write {option} {example}={EXAMPLES[example]}")
+    try:
+        return Grant(effect, *resolve(effect, resource, world, denying=denying))
+    except UsageError as error:
+        raise UsageError(f"{shown}: {error.message}", remedy=error.remedy) from None
 
 
 def _to_row(grant: Grant) -> list[str]:
     return [grant.effect, grant.resource, grant.named]
+
+
+def _is_flat(data: Any) -> bool:
+    return isinstance(data, dict) and "packages" not in data
 
 
 def _from_rows(rows: Any) -> tuple[Grant, ...]:
@@ -154,11 +207,3 @@ def _from_rows(rows: Any) -> tuple[Grant, ...]:
         if not (isinstance(row, list) and len(row) == 3 and all(isinstance(text, str) for text in row)):
             raise UsageError("not a set of grants: a row of effect, resource and name was expected")
     return tuple(Grant(*row) for row in rows)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
