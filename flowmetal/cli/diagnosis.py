@@ -17,6 +17,8 @@ from typing import Any
 import flowmetal
 from flowmetal.assembly import JOURNAL_DIRECTORY, QUOTA_BYTES, durability, home_path, open_journal, prelude_directory
 from flowmetal.cli.text import show_bytes
+from flowmetal.engine.launching import minimum_level
+from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
 from flowmetal.engine.programs import Programs
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError
@@ -26,8 +28,11 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.starting import is_driven
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources
+from flowmetal.worker.level import Confinement
 
-_LIBRARIES = ("starlark-pyo3", "lmdb", "msgpack", "click", "rich", "platformdirs")
+_LIBRARIES = ("starlark-pyo3", "lmdb", "msgpack", "click", "rich", "platformdirs") + (
+    ("psutil",) if sys.platform == "darwin" else ()
+)
 _LITTLE_BYTES = 1024 * 1024 * 1024
 _LABEL = "//doctor.flow"
 
@@ -124,25 +129,49 @@ def _engines(path: Path) -> int:
 def _worker() -> Iterator[Finding]:
     began = time.monotonic()
     try:
-        limits = asyncio.run(_start_worker())
+        limits, confinement = asyncio.run(_start_worker())
     except FlowmetalError as error:
-        yield Finding("worker", error.message, f"does not start: {error.message}", True)
+        yield Finding("worker", error.message, f"does not start: {error.message}. {error.remedy}".rstrip(". "), True)
         return
     took = time.monotonic() - began
     yield Finding("worker", round(took, 3), f"starts and loads a program in {took:.3f}s")
+    yield from _sandbox(confinement)
     if limits is None:
-        yield Finding("worker limits", None, "cannot be looked at on this system")
+        shown = "cannot be looked at on this system"
+        if MEMORY_OF is not None:
+            shown += f"; it holds none on memory, so that the engine looks each {LOOK_SECONDS:g}s and ends the worker"
+        yield Finding("worker limits", None, shown)
         return
     lacking = [name for name, good in limits.items() if not good]
     shown = f"not given up: {', '.join(lacking)}" if lacking else f"held by the system: {', '.join(limits)}"
     yield Finding("worker limits", limits, shown, bool(lacking))
 
 
-async def _start_worker() -> dict[str, bool] | None:
+def _sandbox(confinement: Confinement | None) -> Iterator[Finding]:
+    """How far the worker says that it has locked itself in."""
+    if confinement is None:
+        yield Finding("sandbox", None, "the worker did not say how far it is locked in", True)
+        return
+    value = {
+        "level": confinement.level,
+        "minimum": minimum_level(),
+        "landlock": confinement.landlock_abi,
+        "reason": confinement.reason,
+        "meaning": confinement.meaning,
+        "left_open": confinement.left_open,
+    }
+    by = f" (Landlock {confinement.landlock_abi})" if confinement.landlock_abi else ""
+    why = f"; not L1: {confinement.reason}" if confinement.reason else ""
+    yield Finding("sandbox", value, f"{confinement.level}{by}: {confinement.meaning}{why}")
+    shown = f"to a worker whose interpreter had a fault: {confinement.left_open}"
+    yield Finding("left open", confinement.left_open, shown)
+
+
+async def _start_worker() -> tuple[dict[str, bool] | None, Confinement | None]:
     programs = Programs(lambda *_: None, lambda *_: None, lambda: None)
     try:
         state = await programs.load(_LABEL, _Sources(), Limits())
-        return _limits_of(state)
+        return _limits_of(state), state.worker.confinement if state.worker is not None else None
     finally:
         programs.close()
 
@@ -166,7 +195,7 @@ def _limits_of(program: ProgramState) -> dict[str, bool] | None:
     return {
         "address space": soft.get("Max address space") == str(program.limits.address_space_bytes),
         "file size": soft.get("Max file size") == "0",
-        "open files": soft.get("Max open files", "").isdigit() and int(soft["Max open files"]) <= 64,
+        "open files": soft.get("Max open files") == "0",
         "core files": soft.get("Max core file size") == "0",
         "processor time": soft.get("Max cpu time", "unlimited") != "unlimited",
         "no new privileges": "NoNewPrivs:\t1" in status,

@@ -31,10 +31,10 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
                 found = [each for each in message[1] if type(each) is list and each]
                 checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in found])
 
-    def ended(_worker: WorkerProcess, reason: str) -> None:
+    def ended(worker: WorkerProcess, reason: str) -> None:
         if not checked.done():
             error = LanguageError(f"the file cannot be checked: {reason}", place=main.removeprefix("//"))
-            checked.set_exception(error)
+            checked.set_exception(worker.refusal or error)
 
     worker = WorkerProcess(limits, spoke, ended)
     worker.send(["check", main, {}])

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flowmetal.errors import InternalError
+from flowmetal.errors import InternalError, UsageError, did_you_mean
 from flowmetal.settings import Limits
+from flowmetal.worker.level import LEVELS
+
+MINIMUM_LEVEL_VARIABLE: Final = "FLOWMETAL_MIN_SANDBOX"
 
 _SOCKET_BUFFER: Final = 1024 * 1024
 
@@ -27,9 +30,13 @@ _BOOTSTRAP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A process that is coming up as a worker, and our end of its socket; it ends when that is closed."""
+    """A process that is coming up as a worker, and our end of its socket; it ends when that is closed.
+
+    It is no use unless its greeting says that it is confined to ``minimum_level`` at least.
+    """
 
     limits: Limits
+    minimum_level: str
     process: subprocess.Popen[bytes]
     socket: socket.socket
 
@@ -46,7 +53,9 @@ def launch(limits: Limits) -> Launched:
 
     Raises:
         InternalError: the process cannot be started.
+        UsageError: the environment asks for a level of confinement that is none.
     """
+    level = minimum_level()
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
@@ -68,7 +77,22 @@ def launch(limits: Limits) -> Launched:
         raise InternalError(f"a worker process cannot be started: {error.strerror}") from None
     finally:
         theirs.close()
-    return Launched(limits, process, ours)
+    return Launched(limits, level, process, ours)
+
+
+def minimum_level() -> str:
+    """How far a worker must be confined: one of ``LEVELS``; the lowest unless the environment asks for more.
+
+    Raises:
+        UsageError: it asks for something else.
+    """
+    level = os.environ.get(MINIMUM_LEVEL_VARIABLE) or LEVELS[0]
+    if level not in LEVELS:
+        raise UsageError(
+            f"{MINIMUM_LEVEL_VARIABLE} is {level!r}{did_you_mean(level.upper(), LEVELS)}",
+            remedy=f"it is one of {', '.join(LEVELS)}; `flowmetal doctor` says what they mean",
+        )
+    return level
 
 
 def _module_path() -> str:

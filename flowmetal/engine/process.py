@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from flowmetal.engine.launching import Launched, launch
+from flowmetal.engine.launching import MINIMUM_LEVEL_VARIABLE, Launched, launch
+from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
+from flowmetal.errors import FlowmetalError, UsageError
 from flowmetal.settings import Limits
+from flowmetal.worker.level import Confinement
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
 _RECEIVE_BYTES: Final = 128 * 1024
@@ -22,10 +25,16 @@ _STOP_SECONDS: Final = 2.0
 class WorkerProcess:
     """One worker; its messages come by ``on_messages``, its end, once, by ``on_end`` with a reason.
 
-    ``launched`` is a process of these limits that is coming up already.
+    Args:
+        limits: what the process must keep to.
+        on_messages: takes messages, each of the right shape.
+        on_end: told the end.
+        launched: a process of these limits that is coming up already.
+        memory_of: what the process of a pid holds, in bytes, where the engine must see to that limit itself.
 
     Raises:
         InternalError: the process cannot be started.
+        UsageError: the level of confinement that is asked for is none.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class WorkerProcess:
         on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
         on_end: Callable[[WorkerProcess, str], None],
         launched: Launched | None = None,
+        memory_of: Callable[[int], int] | None = MEMORY_OF,
     ) -> None:
         self._on_messages = on_messages
         self._on_end = on_end
@@ -45,11 +55,17 @@ class WorkerProcess:
         self.limits = limits
         self.last_heard = time.monotonic()
         self.cpu_at_last_heard = 0.0
+        # What it says of itself in its greeting, and why that was not enough.
+        self.confinement: Confinement | None = None
+        self.refusal: FlowmetalError | None = None
         launched = launched or launch(limits)
+        self._minimum_level = launched.minimum_level
         self._process = launched.process
         self._socket = launched.socket
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._readable)
+        self._memory_of = memory_of
+        self._look_at_memory()
 
     @property
     def pid(self) -> int:
@@ -113,14 +129,35 @@ class WorkerProcess:
         try:
             messages = self._reader.feed(data)
             for message in messages:
-                if check_message(message) == "fault":
+                kind = check_message(message)
+                if kind == "fault":
                     self._fault = message[1]
+                elif kind == "hello" or self.confinement is None:
+                    self._greeted(message)
         except FrameError as error:
             self.kill(f"it sent {error.message}")
+            return
+        if self.refusal is not None:
+            self.kill(self.refusal.message)
             return
         self.cpu_at_last_heard = self.cpu_seconds() or 0.0
         if messages:
             self._on_messages(self, messages)
+
+    def _greeted(self, message: list[Any]) -> None:
+        """Takes in how far the worker is locked in: the first that it says, before it has read anything hostile."""
+        if message[0] != "hello" or self.confinement is not None:
+            raise FrameError(f"{message[0]} where a greeting {'was due' if self.confinement is None else 'was over'}")
+        self.confinement = Confinement.of_greeting(*message[2:])
+        if self.confinement is None:
+            raise FrameError("a greeting with a level of confinement that is none")
+        if self.confinement.is_below(self._minimum_level):
+            self.refusal = UsageError(
+                f"a worker is confined to {self.confinement.level} only, and {MINIMUM_LEVEL_VARIABLE} asks for"
+                f" {self._minimum_level}: {self.confinement.reason}",
+                remedy=f"run where the system can do it (Linux with Landlock), or lower {MINIMUM_LEVEL_VARIABLE};"
+                " `flowmetal doctor` says what the levels mean",
+            )
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -158,6 +195,14 @@ class WorkerProcess:
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
+
+    def _look_at_memory(self) -> None:
+        if self._ended or self._memory_of is None:
+            return
+        if self._memory_of(self._process.pid) > self.limits.address_space_bytes:
+            self.kill(f"it took more than {self.limits.address_space_bytes:,} bytes of memory")
+        else:
+            self._loop.call_later(LOOK_SECONDS, self._look_at_memory)
 
     def cpu_seconds(self) -> float | None:
         """Processor time the process has used; None where the system does not tell."""

@@ -196,7 +196,7 @@ class Programs:
         if program is None:
             return
         if not program.is_loaded:
-            program.failed_loads += 1
+            program.failed_loads += _MAX_FAILED_LOADS if worker.refusal is not None else 1
         program.worker = None
         loading = self._loading.get(id(program))
         if loading is not None and not loading.done() and program.failed_loads < _MAX_FAILED_LOADS:
@@ -204,8 +204,9 @@ class Programs:
             self.ensure_worker(program)
             return
         if not program.is_loaded:
+            place = program.main.removeprefix("//")
             self._loaded(
-                program, LanguageError(f"the program cannot be loaded: {reason}", place=program.main.removeprefix("//"))
+                program, worker.refusal or LanguageError(f"the program cannot be loaded: {reason}", place=place)
             )
         self._on_end(program, reason)
 

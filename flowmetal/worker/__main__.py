@@ -1,6 +1,7 @@
 """Entry point of the worker process: ``python -m flowmetal.worker DESCRIPTOR LIMITS``.
 
 ``DESCRIPTOR`` is the number of the inherited socket, ``LIMITS`` a JSON object of ``flowmetal.settings.Limits``.
+Everything is imported, then the process locks itself in, then it says hello and reads its first frame.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import threading
 
 from flowmetal.settings import Limits
 from flowmetal.worker.channel import Channel
-from flowmetal.worker.limits import apply_limits, close_inherited
+from flowmetal.worker.confine import confine
+from flowmetal.worker.limits import close_inherited
 from flowmetal.worker.session import Session
 
 
@@ -25,10 +27,14 @@ def main() -> None:
     close_inherited(descriptor)
     connection = socket.socket(fileno=descriptor)
     threading.stack_size(limits.thread_stack_bytes)
-    apply_limits(limits)
+    session = Session(Channel(connection), limits)
     # If the engine has gone, there is nobody left to tell.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        Session(Channel(connection), limits).serve()
+        try:
+            confinement = confine(limits)
+        except OSError as error:
+            session.fault(f"it could not lock itself in: {error.strerror or error}")
+        session.serve(confinement)
     os._exit(0)
 
 

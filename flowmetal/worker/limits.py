@@ -1,39 +1,34 @@
-"""What a worker gives up before it reads its first frame.
-
-Memory, processor time, files, processes: limits of the operating system, which hold even when the interpreter does
-not.  On Linux the worker also dies with its engine's thread (``PR_SET_PDEATHSIG``); everywhere the end of its socket
-ends it.
-"""
+"""Limits of the operating system, which hold even when the interpreter does not."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import resource
-import signal
 import sys
-from typing import Final
 
 from flowmetal.settings import Limits
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
-_PR_SET_NO_NEW_PRIVS: Final = 38
-_OPEN_FILES: Final = 32
-
 
 def apply_limits(limits: Limits) -> None:
-    """Lowers the limits of the calling process, for good."""
+    """Lowers the limits of the calling process on memory and files, for good.
+
+    Raises:
+        OSError: the system does not do it.
+    """
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if sys.platform == "linux":
+        # macOS takes the number and does not hold it; there the engine looks at the memory in use.
         _lower(resource.RLIMIT_AS, limits.address_space_bytes)
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def refuse_descriptors() -> None:
+    """Those that are open stay usable; there will be no other.
+
+    Raises:
+        OSError: the system does not do it.
+    """
+    _lower(resource.RLIMIT_NOFILE, 0)
 
 
 def arm_cpu_limit(limits: Limits) -> None:
@@ -57,5 +52,9 @@ def close_inherited(keep: int) -> None:
 def _lower(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     new = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    with contextlib.suppress(ValueError):  # macOS knows limits that it does not let a process set
+    try:
         resource.setrlimit(which, (new, new))
+    except ValueError as error:
+        # macOS knows limits that it does not let a process set.
+        if sys.platform != "darwin":
+            raise OSError(f"setrlimit of {which} to {new}: {error}") from None

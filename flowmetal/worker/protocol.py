@@ -5,7 +5,7 @@ that begins with its kind.  A *value* is a byte string of ``flowmetal.values`` e
 
 Worker to engine, all but the first four with run id and incarnation as fields 1 and 2:
 
-    hello     versions
+    hello     versions, level, Landlock's version, reason    see flowmetal/worker/level.py
     need      labels of modules whose text is wanted
     loaded    flows, labels in load order
     invalid   diagnostic: the program cannot be loaded
@@ -59,7 +59,7 @@ _TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP = (
 )
 _RUN: Final = (_TEXT, _INT)
 _SHAPES: Final[dict[str, tuple[str, ...]]] = {
-    "hello": (_MAP,),
+    "hello": (_MAP, _TEXT, _INT, _TEXT),
     "need": (_LIST,),
     "loaded": (_LIST, _LIST),
     "invalid": (_LIST,),

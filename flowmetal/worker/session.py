@@ -19,6 +19,7 @@ from flowmetal.worker.channel import Channel
 from flowmetal.worker.driver import Driver, moment_text
 from flowmetal.worker.evaluation import Evaluator
 from flowmetal.worker.host import FlowHost
+from flowmetal.worker.level import Confinement
 from flowmetal.worker.limits import arm_cpu_limit
 from flowmetal.worker.run import SCRIPT, History, Run
 from flowmetal.worker.strand import Mailbox, Strand, StrandPool
@@ -41,10 +42,12 @@ class Session:
         self._evaluator = evaluator
         self._host = FlowHost(self._driver, evaluator, limits)
         self._program: Program | None = None
+        # Looks into files, which is over when the process is locked in.
+        self._versions = versions()
 
-    def serve(self) -> None:
-        """Says hello and handles messages until the engine goes away."""
-        self._channel.send(["hello", versions()])
+    def serve(self, confinement: Confinement) -> None:
+        """Says hello, and how far the process is locked in; handles messages until the engine goes away."""
+        self._channel.send(["hello", self._versions, confinement.level, confinement.landlock_abi, confinement.reason])
         self._channel.flush()
         while messages := self._channel.receive():
             arm_cpu_limit(self._limits)

@@ -53,6 +53,7 @@ AT_HOME = {
     "lmdb": ("journal",),
     "msgpack": ("engine", "journal", "values", "worker"),
     "platformdirs": ("assembly",),
+    "psutil": ("engine",),
     "rich": ("cli",),
     "starlark": ("language",),
 }

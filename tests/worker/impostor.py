@@ -142,7 +142,7 @@ def main() -> None:
     case = sys.argv[2]
     with open(sys.argv[3], "rb") as file:
         loaded = msgpack.unpackb(file.read())
-    connection.sendall(frame(["hello", {}]))
+    connection.sendall(frame(["hello", {}, "L0", 0, ""]))
     buffer = b""
     while data := connection.recv(1 << 20):
         buffer += data
