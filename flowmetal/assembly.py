@@ -10,6 +10,8 @@ from typing import Any, Literal
 import platformdirs
 
 from flowmetal.actions.registry import STANDARD
+from flowmetal.actions.secret_store import SecretStore
+from flowmetal.actions.services import Services
 from flowmetal.clock import SystemClock
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
@@ -74,8 +76,18 @@ def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
         launched = spares.pop() if spares and spares[0].limits == limits else None
         return WorkerProcess(limits, on_messages, on_end, launched)
 
-    protected = (os.path.realpath(home),)
-    return Engine(journal, ownership.acquire(home), STANDARD, protected, SystemClock(), spawn)
+    secrets = secrets_directory()
+    protected = (os.path.realpath(home), os.path.realpath(secrets))
+    services = Services(SecretStore(secrets, os.environ))
+    return Engine(journal, ownership.acquire(home), STANDARD, protected, SystemClock(), spawn, services)
+
+
+def secrets_directory() -> Path:
+    """Where secrets are files: ``$FLOWMETAL_SECRETS``, else in the platform's directory of user configuration."""
+    chosen = os.environ.get("FLOWMETAL_SECRETS")
+    return (
+        Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_config_dir("flowmetal"), "secrets")
+    )
 
 
 def prelude_directory() -> Path:

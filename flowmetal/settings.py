@@ -49,6 +49,20 @@ class Limits:
     """What one run may print and log."""
     log_line_bytes: int = 8 * KIB
     """One printed line."""
+    open_actions: int = 10_000
+    """Actions of one run without a result; one more waits until there are fewer."""
+    journal_bytes_per_run: int = 256 * MIB
+    """What one run may write to its journal; a run that needs more is paused."""
+    http_body_bytes: int = 10 * MIB
+    """The body of a response that becomes a value, after decompression."""
+    http_download_bytes: int = 10 * GIB
+    """The body of a response that goes to a file."""
+    http_header_bytes: int = 64 * KIB
+    """The headers of a response."""
+    http_ratio: int = 100
+    """How many bytes a compressed one may become."""
+    exec_output_bytes: int = 10 * MIB
+    """What is kept of a program's output; the rest is dropped."""
     hot_runs: int = 128
     """Runs that one worker holds in memory."""
 

@@ -15,6 +15,7 @@ take ``1`` and ``True`` for one key, and lose order rules).
     {"failure": [kind, message, details, flow, source, trace, cause]}
     {"flow": [reference, policy]}        policy is a {"dict": …}
     {"effect": [name, policy]}
+    {"secret": [name, fingerprint]}      a reference; the text of a secret is never a value
     {"task": [action number, name]}
 
 Equal values have equal bytes (``pack``), which is what replay compares.  Everything that arrives from a worker
@@ -46,7 +47,7 @@ INT_MAX: Final = 2**63 - 1
 
 _SCALARS: Final = frozenset({type(None), bool, int, float, str})
 _SPECIAL_FLOATS: Final = frozenset({"nan", "inf", "-inf"})
-_FIXED_LENGTH: Final = {"result": 3, "failure": 7, "flow": 2, "effect": 2, "task": 2}
+_FIXED_LENGTH: Final = {"result": 3, "failure": 7, "flow": 2, "effect": 2, "task": 2, "secret": 2}
 _PACKED_NONE: Final = b"\xc0"
 
 
@@ -163,6 +164,8 @@ def _check_fields(tag: str, payload: list[Wire]) -> None:
         good = type(first) is bool
     elif tag == "task":
         good = type(first) is int and first > 0 and type(payload[1]) is str
+    elif tag == "secret":
+        good = type(first) is str and type(payload[1]) is str
     elif tag == "failure":
         good = all(type(text) is str for text in (first, payload[1], payload[3], payload[4], payload[5]))
     else:

@@ -48,6 +48,7 @@ def compound(inner: st.SearchStrategy[Wire]) -> st.SearchStrategy[Wire]:
         failure.map(lambda fields: {"failure": list(fields)}),
         st.tuples(texts, inner).map(lambda fields: {"flow": list(fields)}),
         st.tuples(texts, inner).map(lambda fields: {"effect": list(fields)}),
+        st.tuples(texts, texts).map(lambda fields: {"secret": list(fields)}),
         st.tuples(st.integers(1, 2**63 - 1), texts).map(lambda fields: {"task": list(fields)}),
     )
 
@@ -115,7 +116,7 @@ def test_damaged_bytes(wire: Wire, data: st.DataObject) -> None:
     unpacks_or_says_why(bytes(record))
 
 
-TAGS = ["int", "float", "tuple", "dict", "struct", "result", "failure", "flow", "effect", "task", "other", ""]
+TAGS = ["int", "float", "tuple", "dict", "struct", "result", "failure", "flow", "effect", "task", "secret", "other", ""]
 anything = st.recursive(
     scalars | st.binary(max_size=4) | st.floats() | st.just(msgpack.ExtType(5, b"x")) | st.just(msgpack.Timestamp(1)),
     lambda inner: (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from flowmetal.actions.services import Services
 from flowmetal.errors import did_you_mean
 from flowmetal.permissions.decision import Allowed, Want
+from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, from_python
 
 Arguments: TypeAlias = Mapping[str, Wire]
@@ -43,12 +45,18 @@ class EffectFailure(Exception):
 class EffectContext:
     """What an effect may know of the action it is performed for.
 
-    ``idempotency_key`` is the same on every attempt; relative paths are against ``base_dir`` (absolute).
+    ``idempotency_key`` is the same on every attempt, of which ``attempt`` counts from 1; relative paths are against
+    ``base_dir`` (absolute).  ``run_key`` are the 16 random bytes of the root run.  ``services`` are what the engine
+    shares among all actions.
     """
 
     idempotency_key: str
     base_dir: str
     action_name: str
+    attempt: int = 1
+    run_key: bytes = b""
+    limits: Limits = field(default_factory=Limits)
+    services: Services = field(default_factory=Services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +78,24 @@ class Parameter:
 class Effect:
     """One thing a flow can do to the world.
 
-    ``mode`` is ``inline`` for what is over in microseconds and may hold the engine's thread, else ``thread``.
+    ``mode`` says how it is performed: ``inline`` for what is over in microseconds and may hold the engine's thread;
+    ``thread``; ``async``, a coroutine on the engine's loop, which is cancelled when the action is cancelled or out of
+    time and must leave nothing behind; ``person`` for what somebody answers, whose ``perform`` gives the question.
+
     ``want`` says what a call is about to do and must not touch the world; ``perform`` is given one ``Allowed`` for each
-    of those wants, in their order.  Both raise ``EffectFailure``.
+    of those wants, in their order.  Both raise ``EffectFailure``.  ``sample`` is a value such as ``perform`` gives, for
+    runs that only pretend.  With ``is_variadic``, arguments beyond the parameters are gathered under ``args`` (a list)
+    and ``kwargs`` (a ``dict`` tag).
     """
 
     name: str
     doc: str
     parameters: tuple[Parameter, ...]
-    mode: Literal["inline", "thread"]
+    mode: Literal["inline", "thread", "async", "person"]
     want: Callable[[Arguments, EffectContext], list[Want]]
-    perform: Callable[[tuple[Allowed, ...], Arguments, EffectContext], Wire]
+    perform: Callable[[tuple[Allowed, ...], Arguments, EffectContext], Wire | Awaitable[Wire]]
+    sample: Wire = None
+    is_variadic: bool = False
 
     def signature(self) -> str:
         """The call as documentation shows it: ``write(path: str, text: str)``."""
@@ -88,6 +103,8 @@ class Effect:
             f"{parameter.name}: {parameter.type}" + ("" if parameter.required else f" = {parameter.default!r}")
             for parameter in self.parameters
         ]
+        if self.is_variadic:
+            shown += ["*args", "**kwargs"]
         return f"{self.name}({', '.join(shown)})"
 
     def bind(self, args: Sequence[Wire] = (), kwargs: Mapping[str, Wire] | None = None) -> dict[str, Wire]:
@@ -97,11 +114,15 @@ class Effect:
             EffectFailure: of kind ``error``, saying which argument is wrong and how the effect is called.
         """
         names = [parameter.name for parameter in self.parameters]
-        if len(args) > len(names):
+        if len(args) > len(names) and not self.is_variadic:
             raise self._wrong(f"takes {len(names)} argument{'' if len(names) == 1 else 's'}, and {len(args)} are given")
         given = dict(zip(names, args, strict=False))
+        more: list[Wire] = []
         for name, value in (kwargs or {}).items():
             if name not in names:
+                if self.is_variadic:
+                    more += (name, value)
+                    continue
                 raise self._wrong(f"has no argument `{name}`{did_you_mean(name, names)}")
             if name in given:
                 raise self._wrong(f"is given `{name}` twice")
@@ -114,7 +135,8 @@ class Effect:
             elif not TYPES[parameter.type](given[parameter.name]):
                 actual = type_name(given[parameter.name])
                 raise self._wrong(f"takes a {parameter.type} as `{parameter.name}`, not a value of type {actual}")
-        return {name: given[name] for name in names}
+        bound = {name: given[name] for name in names}
+        return bound | {"args": list(args[len(names) :]), "kwargs": {"dict": more}} if self.is_variadic else bound
 
     def _wrong(self, problem: str) -> EffectFailure:
         return EffectFailure(f"{self.name} {problem}; it is called as {self.signature()}", kind="error")
@@ -141,6 +163,9 @@ TYPES: Final[Mapping[str, Callable[[Wire], bool]]] = {
     "int": lambda wire: type_name(wire) == "int",
     "list": lambda wire: isinstance(wire, list),
     "str": lambda wire: isinstance(wire, str),
+    "dict | None": lambda wire: wire is None or type_name(wire) == "dict",
+    "list | None": lambda wire: wire is None or isinstance(wire, list),
+    "str | None": lambda wire: wire is None or isinstance(wire, str),
 }
 """The types a parameter may declare."""
 

@@ -7,30 +7,15 @@ from typing import Final
 
 from flowmetal.actions.append import APPEND
 from flowmetal.actions.effect import TYPES, Effect, EffectFailure
+from flowmetal.actions.env import ENV
+from flowmetal.actions.input import INPUT
 from flowmetal.actions.list_dir import LIST_DIR
 from flowmetal.actions.read import READ
+from flowmetal.actions.secrets import SECRET
 from flowmetal.actions.write import WRITE
 from flowmetal.errors import did_you_mean
+from flowmetal.policy import SETTINGS
 from flowmetal.values import Wire
-
-POLICY_NAMES: Final = frozenset(
-    {
-        "backoff",
-        "detach",
-        "give_up_on",
-        "id",
-        "interrupted",
-        "jitter",
-        "max_retry_delay",
-        "name",
-        "retries",
-        "retry_delay",
-        "retry_on",
-        "schedule_timeout",
-        "timeout",
-    }
-)
-"""Settings of every start; no effect has an argument of such a name."""
 
 
 class Registry(Mapping[str, Effect]):
@@ -46,7 +31,7 @@ class Registry(Mapping[str, Effect]):
             if effect.name in self._effects:
                 raise ValueError(f"two effects have the name {effect.name!r}")
             for parameter in effect.parameters:
-                if parameter.name in POLICY_NAMES:
+                if parameter.name in SETTINGS:
                     raise ValueError(f"{effect.name}: {parameter.name!r} is the name of a policy")
                 if parameter.type not in TYPES:
                     raise ValueError(f"{effect.name}: there is no type {parameter.type!r}")
@@ -84,5 +69,5 @@ class Registry(Mapping[str, Effect]):
         return effect, effect.bind(args, kwargs)
 
 
-STANDARD: Final = Registry([APPEND, LIST_DIR, READ, WRITE])
+STANDARD: Final = Registry([APPEND, ENV, INPUT, LIST_DIR, READ, SECRET, WRITE])
 """The effects that come with Flowmetal."""

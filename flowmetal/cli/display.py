@@ -10,6 +10,7 @@ from flowmetal.identity import child_id
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
+from flowmetal.settings import format_duration
 from flowmetal.values import unpack
 
 _REMEMBERED = 1_000
@@ -72,6 +73,16 @@ class Display:
         pairs = unpack(fields) if fields is not None else None
         more = f"  {show_call([], pairs['dict'], _FIELDS_WIDTH)}" if pairs and pairs["dict"] else ""
         self._write(printable(f"{prefix}{text}", keep="\n\t") + more)
+
+    def retrying(self, run_id: str, number: int, attempt: int, reason: str, delay_seconds: float) -> None:
+        """Another attempt follows."""
+        if not self._quiet:
+            self._write(printable(f"  {reason}; attempt {attempt} in {format_duration(round(delay_seconds, 3))}"))
+
+    def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
+        """An action waits for a person; told even to who wants quiet, for nothing happens before an answer."""
+        how = "grant" if reason == "grant" else "answer"
+        self._write(printable(f"? {text}") + f"\n  flowmetal {how} {root_of(run_id)}")
 
     def _name_of(self, run_id: str) -> str:
         name = self._names.get(run_id)

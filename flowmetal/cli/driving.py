@@ -88,6 +88,7 @@ async def _drive(
             raise
         owned = engine.owned
     finally:
+        await engine.stop()
         engine.close()
         display.close()
     raise Interrupted(caught[0], owned, home)

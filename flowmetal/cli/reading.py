@@ -10,7 +10,7 @@ from typing import Any
 from flowmetal.assembly import home_path, open_journal
 from flowmetal.cli.text import show_moment
 from flowmetal.errors import UsageError
-from flowmetal.journal import events
+from flowmetal.journal import event_reading
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.headers import Header
@@ -102,10 +102,10 @@ def open_actions(journal: Journal, run_id: str) -> list[Event]:
     found: list[Event] = []
     with journal.store.view() as view:
         for key, data in islice(view.scan("events", *own_range(run_id), reverse=True), _MOST_EVENTS):
-            kind = events.kind_of(data)
+            kind = event_reading.kind_of(data)
             if kind not in ("result", "timer_fired", "action"):
                 continue
-            event = events.decode(data, place_of("events", key))
+            event = event_reading.decode(data, place_of("events", key))
             if kind != "action":
                 ended.add(event.fields["number"])
             elif "value" not in event.fields and event.fields["number"] not in ended:

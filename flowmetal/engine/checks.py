@@ -8,7 +8,7 @@ from typing import Any, Final
 from flowmetal.engine.table import FLOW_VERBS, HotRun
 from flowmetal.errors import FlowmetalError
 from flowmetal.identity import child_id
-from flowmetal.language.policy import check_policy
+from flowmetal.policy import check_policy
 from flowmetal.settings import MAX_DURATION_SECONDS
 from flowmetal.values import Wire
 
@@ -16,6 +16,7 @@ RECORDED: Final = frozenset({"now", "random", "uuid"})
 """Actions whose value the worker makes itself."""
 
 _MAX_NAME: Final = 1_024
+_MAX_MODULES: Final = 1_000
 _MAX_MOMENT: Final = 253_402_300_800
 """The year 10,000, in seconds since the epoch."""
 
@@ -28,6 +29,15 @@ def check_names(*texts: str) -> None:
     """Callees, lines and names are short."""
     if any(len(text) > _MAX_NAME for text in texts):
         raise BadMessage("a name that is too long")
+
+
+def check_modules(run: HotRun, modules: list[str]) -> None:
+    """Whose doing an action is: some of the program's modules.
+
+    A worker that leaves one out has the authority of the rest; how far that reaches is in docs/architecture.md.
+    """
+    if len(modules) > _MAX_MODULES or not all(module in run.root.program.sources for module in modules):
+        raise BadMessage("a call stack with modules that are none of the program")
 
 
 def check_action(run: HotRun, number: int, verb: str, target: str, wire: Any, deps: list[int]) -> None:

@@ -14,7 +14,7 @@ from flowmetal.engine.starting import started_fields
 from flowmetal.engine.table import HotRun, OpenAction, RootState
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
-from flowmetal.language.policy import policy_items
+from flowmetal.policy import policy_items
 from flowmetal.values import Failure, err, ok, pack
 
 _MAX_ID = 100
@@ -58,6 +58,7 @@ def _begin(
         nonce=nonce,
         versions=fields["versions"],
         labels=fields["labels"],
+        on_deny=parent.on_deny,
     )
     header = Header(
         run_id=run_id,
@@ -73,14 +74,15 @@ def _begin(
         grants_digest=parent.grants.digest(),
     )
     kept = ledger.field(run_id, args)
-    ledger.append(
-        run_id.encode(), events.started(ledger.now_ms, action.target, action.name, kept, detached=True, root=facts)
+    modules = tuple(dict.fromkeys((*run.modules, *action.modules)))
+    started = events.started(
+        ledger.now_ms, action.target, action.name, kept, detached=True, modules=modules, root=facts
     )
+    ledger.append(run_id.encode(), started)
     ledger.put_header(header)
     if ledger.commit():
-        take_up(
-            runs, scheduler, RootState(header, parent.program, nonce, parent.grants, parent.base_dir, parent.limits)
-        )
+        root = RootState(header, parent.program, nonce, parent.grants, parent.base_dir, parent.limits, parent.on_deny)
+        take_up(runs, scheduler, root)
         runs.root_taken_up(run_id)
 
 

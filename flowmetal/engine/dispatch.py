@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgpack
 
-from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_names, is_call
+from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_modules, check_names, is_call
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.runs import OK_NONE, Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -132,14 +132,17 @@ class Dispatcher:
         self._runs.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
 
     def _act(self, run: HotRun, message: list[Any]) -> None:
-        _, run_id, _, number, callee, args, line, tasks, name = message
+        _, run_id, _, number, callee, args, line, tasks, name, modules = message
         self._next_number(run, number)
         wire = unpack(args)
         verb, _, target = callee.partition(" ")
         check_names(callee, line, name)
         check_action(run, number, verb, target, wire, tasks)
-        action = OpenAction(number, verb, target, args, line, name, tuple(tasks))
+        action = OpenAction(number, verb, target, args, line, name, tuple(tasks), at_ms=self._ledger.now_ms)
         more: dict[str, Any] = {"name": name} if name != verb else {}
+        if modules:
+            check_modules(run, modules)
+            more["modules"] = action.modules = tuple(modules)
         if tasks:
             more["deps"] = tasks
         if verb in _TIMED:
@@ -193,18 +196,19 @@ class Dispatcher:
     # -- children that were inline ---------------------------------------------------------------------
 
     def _enter(self, run: HotRun, message: list[Any]) -> None:
-        _, run_id, incarnation, number, callee, args, line, name, child_args, started_ms = message
+        _, run_id, incarnation, number, callee, args, line, name, child_args, started_ms, modules = message
         self._next_number(run, number)
+        check_modules(run, modules)
         _check_call(run, callee, args, line, name)
         if child_args not in _PLAIN_ARGS and not is_call(unpack(child_args)):
             raise BadMessage("a call without arguments")
         target = callee.partition(" ")[2]
         if started_ms > self._ledger.now_ms + _CLOCK_STEP_MS:
             raise BadMessage("a child that begins in the future")
-        self._ledger.action(run_id, run.key, number, callee, args, line, name=name)
+        self._ledger.action(run_id, run.key, number, callee, args, line, name=name, modules=modules)
         self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
         run.open[number] = action = OpenAction(
-            number, "call", target, args, line, name, is_inline=True, is_started=True
+            number, "call", target, args, line, name, is_inline=True, is_started=True, modules=tuple(modules)
         )
         header = self._runs.begin_child(run, action, child_args, started_ms)
         run.inline_child = child_id(run_id, number)
@@ -215,6 +219,7 @@ class Dispatcher:
             run.root,
             incarnation,
             run.worker,
+            tuple(dict.fromkeys((*run.modules, *modules))),
             is_inline=True,
             alone=run.alone,
         )

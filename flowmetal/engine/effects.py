@@ -1,24 +1,49 @@
-"""The one gate: an effect is decided on here, and performed with the decision in hand once all before it is durable."""
+"""The one gate: an effect is decided on here, and performed with the decision in hand once all before it is durable.
+
+An effect is a *flight* from the moment it is asked for until it has a result.  Between its attempts, and while it waits
+for a person or a grant, a flight is in nobody's hands; only while it is under way may something have happened that the
+journal does not know.  Every beginning has a number, its generation: what comes back with an older one (a thread that
+was too late, a task that was cancelled) changes nothing any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from flowmetal.actions.effect import Effect, EffectContext, EffectFailure
+from flowmetal.actions.effect import EffectContext, EffectFailure
 from flowmetal.actions.registry import Registry
+from flowmetal.actions.services import Services
+from flowmetal.engine.flights import (
+    Flight,
+    interrupted_failure,
+    perform,
+    perform_async,
+    retry_after_seconds,
+    schedule_failure,
+)
 from flowmetal.engine.runs import Runs
-from flowmetal.engine.table import HotRun, OpenAction
+from flowmetal.engine.secrecy import Secrecy
+from flowmetal.engine.table import HotRun, OpenAction, RootState
 from flowmetal.errors import FlowmetalError
 from flowmetal.identity import idempotency_key
 from flowmetal.journal import events
 from flowmetal.journal.keys import root_of
-from flowmetal.permissions.decision import Allowed, Denied, decide_all
-from flowmetal.values import Failure, Wire, err, ok, pack
+from flowmetal.permissions.decision import Denied, decide_all
+from flowmetal.policy import read_policy
+from flowmetal.settings import format_duration
+from flowmetal.values import Failure, Wire, err, failure_of, is_ok, ok, pack
 
 _MAX_THREADS: Final = 16
+_STOP_SECONDS: Final = 5.0
+_MAX_REASON: Final = 300
+ASKED_INPUT: Final = "input"
+ASKED_GRANT: Final = "grant"
+ASKED_INTERRUPTED: Final = "interrupted"
+REPEAT: Final = "repeat"
 _Key = tuple[str, int]
 
 
@@ -28,115 +53,339 @@ class Effects:
     Args:
         runs: where results are delivered.
         registry: the effects there are.
+        services: what effects share.
         protected: directories that no grant opens: the home, its journal.
-        settle: ends a turn of the loop after results came from another thread.
+        settle: ends a turn of the loop after something came from outside it.
     """
 
-    def __init__(self, runs: Runs, registry: Registry, protected: tuple[str, ...], settle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        registry: Registry,
+        services: Services,
+        protected: tuple[str, ...],
+        settle: Callable[[], None],
+    ) -> None:
         self._runs = runs
+        self._ledger = runs.ledger
         self._registry = registry
+        self._services = services
+        self._secrecy = Secrecy(services.secrets)
         self._protected = protected
         self._settle = settle
         self._threads: ThreadPoolExecutor | None = None
-        # Under way or about to be; False once cancelled: the result, if it comes, is only noted.
-        self._in_flight: dict[_Key, bool] = {}
+        self._flights: dict[_Key, Flight] = {}
         self._by_run: dict[str, set[int]] = {}
-        self._in_threads: dict[_Key, tuple[OpenAction, Future[Wire]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def perform(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> None:
+    # -- asking ----------------------------------------------------------------------------------------
+
+    def perform(
+        self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire], settings: Wire = None
+    ) -> None:
         """Decides on an effect and, if it is granted, performs it as soon as its action is durable."""
         key = (run.run_id, action.number)
-        if self._in_flight.get(key):
+        known = self._flights.get(key)
+        if known is not None and known.wanted:
             return  # started in an earlier life of the run, by this engine
-        context = EffectContext(idempotency_key(run.root.nonce, *key), run.root.base_dir, action.target)
+        root = run.root
         try:
             effect, bound = self._registry.bind(action.target, args, dict(zip(kwargs[::2], kwargs[1::2], strict=True)))
-            decision = decide_all(run.root.grants, effect.want(bound, context), protected=self._protected)
         except EffectFailure as error:
             self._deliver(run.run_id, action, err(error.to_failure(action.name, action.line)))
             return
-        if isinstance(decision, Denied):
-            details = {"dict": ["option", decision.option]}
-            self._deliver(
-                run.run_id, action, err(Failure("denied", decision.message, details, action.name, action.line))
-            )
-            return
-        if action.is_reopened:
-            self._runs.ledger.append(run.key, events.attempt(self._runs.ledger.now_ms, action.number, 1, True))
-        self._in_flight[key] = True
+        context = EffectContext(
+            idempotency_key(root.nonce, *key),
+            root.base_dir,
+            action.target,
+            action.attempt,
+            root.nonce,
+            root.limits,
+            self._services,
+        )
+        policy = read_policy(settings)
+        flight = Flight(run.run_id, action, root, run.modules, effect, bound, context, policy, action.attempt)
+        self._flights[key] = flight
         self._by_run.setdefault(run.run_id, set()).add(action.number)
-        self._runs.ledger.when_durable(lambda: self._execute(run.run_id, action, effect, decision, bound, context))
+        if policy.schedule_timeout_seconds is not None:
+            left = policy.schedule_timeout_seconds - (self._ledger.now_ms - action.at_ms) / 1_000
+            loop = asyncio.get_running_loop()
+            flight.timers.append(loop.call_later(max(0.0, left), self._schedule_over, flight))
+        if action.is_reopened:
+            self._take_up(flight)
+        else:
+            self._begin(flight)
+
+    def _take_up(self, flight: Flight) -> None:
+        """Goes on with an effect that an engine before this one had begun, or was about to begin."""
+        action = flight.action
+        if action.asked in (ASKED_INPUT, ASKED_INTERRUPTED):
+            flight.asked = action.asked
+        elif action.asked or flight.effect.mode == "person":
+            flight.asked = action.asked
+            self._begin(flight)
+        elif action.retry_due_ms is not None and self._ledger.now_ms < action.retry_due_ms:
+            self._begin_later(flight, (action.retry_due_ms - self._ledger.now_ms) / 1_000)
+        elif flight.policy.interrupted == "never":
+            self._land(flight, err(interrupted_failure(flight)))
+        elif flight.policy.interrupted == "ask":
+            self._ask(
+                flight, ASKED_INTERRUPTED, f"{action.name} was interrupted and may have run: repeat it? (repeat/fail)"
+            )
+        else:
+            self._repeat(flight)
+
+    def _repeat(self, flight: Flight) -> None:
+        self._ledger.append(
+            flight.run_id.encode(), events.attempt(self._ledger.now_ms, flight.action.number, flight.attempt, True)
+        )
+        self._begin(flight)
+
+    # -- deciding and performing -----------------------------------------------------------------------
+
+    def _begin(self, flight: Flight) -> None:
+        """One attempt: what is wanted is decided on anew."""
+        flight.generation += 1
+        action = flight.action
+        try:
+            wants = flight.effect.want(flight.args, flight.context)
+        except EffectFailure as error:
+            self._ended(flight, flight.generation, err(error.to_failure(action.name, action.line)))
+            return
+        modules = (*flight.inherited, *action.modules)
+        decision = decide_all(flight.root.grants, wants, modules=modules, protected=self._protected)
+        if isinstance(decision, Denied):
+            if flight.root.on_deny == "wait" and decision.option:
+                self._ask(flight, ASKED_GRANT, f"{decision.message}")
+                return
+            details = {"dict": ["option", decision.option]}
+            failure = Failure("denied", decision.message, details, action.name, action.line)
+            self._ended(flight, flight.generation, err(failure))
+            return
+        flight.allowed = decision
+        flight.asked = "" if flight.asked == ASKED_GRANT else flight.asked
+        generation = flight.generation
+        self._ledger.when_durable(lambda: self._execute(flight, generation))
+
+    def _execute(self, flight: Flight, generation: int) -> None:
+        if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
+            return  # cancelled before it began
+        mode = flight.effect.mode
+        if mode == "inline":
+            self._ended(flight, generation, perform(flight))
+        elif mode == "person":
+            result = perform(flight)
+            if is_ok(result):
+                self._ask(flight, ASKED_INPUT, str(result["result"][1]))
+            else:
+                self._ended(flight, generation, result)
+        else:
+            loop = asyncio.get_running_loop()
+            if flight.policy.timeout_seconds is not None:
+                flight.timers.append(
+                    loop.call_later(flight.policy.timeout_seconds, self._attempt_over, flight, generation)
+                )
+            if mode == "thread":
+                self._in_thread(flight, generation, loop)
+            else:
+                task = loop.create_task(self._in_task(flight, generation))
+                flight.task = task
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _in_thread(self, flight: Flight, generation: int, loop: asyncio.AbstractEventLoop) -> None:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="effect")
+        future = flight.thread = self._threads.submit(perform, flight)
+
+        def done(finished: Future[Wire]) -> None:
+            if not finished.cancelled():
+                loop.call_soon_threadsafe(self._came, flight, generation, finished.result())
+
+        future.add_done_callback(done)
+
+    async def _in_task(self, flight: Flight, generation: int) -> None:
+        result = await perform_async(flight)
+        self._came(flight, generation, result)
+
+    def _came(self, flight: Flight, generation: int, result: Wire) -> None:
+        self._ledger.tick()
+        self._ended(flight, generation, result)
+        self._settle()
+
+    # -- ends of attempts ------------------------------------------------------------------------------
+
+    def _ended(self, flight: Flight, generation: int, result: Wire) -> None:
+        """An attempt came to an end: the result is delivered, or another attempt planned."""
+        if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
+            return
+        flight.thread = flight.task = None
+        result = self._secrecy.of(flight.root).wire(result)
+        if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
+            failure = failure_of(result)
+            if flight.policy.may_retry(failure, flight.attempt):
+                self._retry(flight, failure)
+                return
+        self._land(flight, result)
+
+    def _retry(self, flight: Flight, failure: Failure) -> None:
+        policy, number, now_ms = flight.policy, flight.action.number, self._ledger.now_ms
+        delay_seconds = max(policy.delay_seconds(flight.attempt, random.random()), retry_after_seconds(failure))
+        due_ms = now_ms + int(delay_seconds * 1_000)
+        if (
+            policy.schedule_timeout_seconds is not None
+            and due_ms > flight.action.at_ms + policy.schedule_timeout_seconds * 1_000
+        ):
+            self._land(flight, err(schedule_failure(flight, failure)))
+            return
+        flight.attempt += 1
+        reason = f"{failure.kind}: {failure.message}"[:_MAX_REASON]
+        self._ledger.append(
+            flight.run_id.encode(), events.attempt(now_ms, number, flight.attempt, reason=reason, due_ms=due_ms)
+        )
+        run_id, attempt = flight.run_id, flight.attempt
+        self._runs.tell(lambda observer: observer.retrying(run_id, number, attempt, reason, delay_seconds))
+        self._begin_later(flight, delay_seconds)
+
+    def _begin_later(self, flight: Flight, seconds: float) -> None:
+        flight.generation += 1
+        generation = flight.generation
+
+        def begin() -> None:
+            if flight.generation == generation and flight.wanted:
+                self._ledger.tick()
+                self._begin(flight)
+                self._settle()
+
+        flight.timers.append(asyncio.get_running_loop().call_later(seconds, begin))
+
+    def _attempt_over(self, flight: Flight, generation: int) -> None:
+        """The time of one attempt is up."""
+        if flight.generation != generation:
+            return
+        seconds = flight.policy.timeout_seconds or 0
+        failure = Failure(
+            "timeout",
+            f"{flight.action.name} was not done after {format_duration(seconds)}",
+            {"dict": ["may_have_run", True]},
+            flight.action.name,
+            flight.action.line,
+        )
+        self._cut_off(flight)
+        self._came(flight, flight.generation, err(failure))
+
+    def _schedule_over(self, flight: Flight) -> None:
+        """The time of all attempts is up."""
+        if flight.wanted and self._flights.get((flight.run_id, flight.action.number)) is flight:
+            self._cut_off(flight)
+            self._ledger.tick()
+            self._land(flight, err(schedule_failure(flight, None)))
+            self._settle()
+
+    def _cut_off(self, flight: Flight) -> None:
+        flight.generation += 1
+        if flight.task is not None:
+            flight.task.cancel()
+        flight.task = flight.thread = None
+
+    # -- results ---------------------------------------------------------------------------------------
+
+    def _land(self, flight: Flight, result: Wire) -> None:
+        self._forget(flight)
+        if root_of(flight.run_id) not in self._runs.roots:
+            return  # stopped meanwhile, and perhaps another engine's by now
+        if flight.wanted:
+            by = [str(each.grant) for each in flight.allowed]
+            self._deliver(flight.run_id, flight.action, result, by)
+        elif self._runs.is_unfinished(flight.run_id):
+            self._ledger.result(flight.run_id, flight.action.number, _packed(flight.action, result), late=True)
+
+    def _forget(self, flight: Flight) -> None:
+        flight.stop_timers()
+        self._flights.pop((flight.run_id, flight.action.number), None)
+        numbers = self._by_run.get(flight.run_id)
+        if numbers is not None:
+            numbers.discard(flight.action.number)
+            if not numbers:
+                del self._by_run[flight.run_id]
+
+    def _deliver(self, run_id: str, action: OpenAction, result: Wire, by: list[str] | None = None) -> None:
+        self._runs.deliver(run_id, action.number, _packed(action, result), by=by or ())
+
+    # -- people ----------------------------------------------------------------------------------------
+
+    def _ask(self, flight: Flight, reason: str, text: str) -> None:
+        if flight.asked != reason:
+            flight.asked = reason
+            self._ledger.append(
+                flight.run_id.encode(), events.asked(self._ledger.now_ms, flight.action.number, reason, text)
+            )
+        run_id, number = flight.run_id, flight.action.number
+        self._runs.tell(lambda observer: observer.asked(run_id, number, reason, text))
+
+    def answer(self, run_id: str, number: int, text: str) -> bool:
+        """Takes a person's answer; False if nothing of that number waits for one (yet)."""
+        flight = self._flights.get((run_id, number))
+        if flight is None or not flight.asked or not flight.wanted:
+            return False
+        if flight.asked == ASKED_INPUT:
+            self._land(flight, ok(text))
+        elif flight.asked == ASKED_INTERRUPTED:
+            flight.asked = ""
+            if text.strip().lower() == REPEAT:
+                self._repeat(flight)
+            else:
+                self._land(flight, err(interrupted_failure(flight)))
+        return True
+
+    def granted(self, root: RootState) -> None:
+        """More was granted to a root: what waits for a grant is decided on again."""
+        for flight in list(self._flights.values()):
+            if flight.root is root and flight.asked == ASKED_GRANT and flight.wanted:
+                self._begin(flight)
+
+    # -- ends ------------------------------------------------------------------------------------------
 
     def abandon(self, run_id: str, number: int | None) -> list[int]:
-        """Cancels effects in flight of a run, one or all: what comes of them is only noted.  Gives their numbers."""
+        """Cancels effects of a run, one or all: what comes of those under way is only noted.  Gives their numbers."""
         numbers = [number] if number is not None else list(self._by_run.get(run_id, ()))
-        abandoned = [each for each in numbers if self._in_flight.get((run_id, each))]
-        for each in abandoned:
-            self._in_flight[(run_id, each)] = False
+        abandoned = []
+        for each in numbers:
+            flight = self._flights.get((run_id, each))
+            if flight is None or not flight.wanted:
+                continue
+            abandoned.append(each)
+            flight.wanted = False
+            flight.stop_timers()
+            if flight.task is not None:
+                flight.task.cancel()
+            if flight.thread is None:
+                self._forget(flight)
         return abandoned
+
+    async def stop(self) -> None:
+        """Cuts off what runs on the loop, and lets it leave nothing behind: it may have run, and will be repeated."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        await self._services.resources.close()
 
     def close(self) -> None:
         """Waits for what is under way in threads and takes its results: an effect is never cut off by us."""
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
-        for (run_id, _), (action, future) in list(self._in_threads.items()):
-            if not future.cancelled():
-                self._landed(run_id, action, future.result())
+        for flight in list(self._flights.values()):
+            flight.stop_timers()
+            if flight.thread is not None and flight.thread.done() and not flight.thread.cancelled():
+                self._ended(flight, flight.generation, flight.thread.result())
+        for flight in list(self._flights.values()):
+            flight.stop_timers()
 
     @property
     def under_way(self) -> int:
-        """How many effects have been started and not ended."""
-        return len(self._in_flight)
-
-    def _execute(
-        self,
-        run_id: str,
-        action: OpenAction,
-        effect: Effect,
-        allowed: tuple[Allowed, ...],
-        args: dict[str, Wire],
-        context: EffectContext,
-    ) -> None:
-        if not self._in_flight.get((run_id, action.number)):
-            self._landed(run_id, action, None)  # cancelled before it began
-        elif effect.mode == "inline":
-            self._landed(run_id, action, _attempt(effect, allowed, args, context, action))
-        else:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="effect")
-            future = self._threads.submit(_attempt, effect, allowed, args, context, action)
-            loop = asyncio.get_running_loop()
-            self._in_threads[(run_id, action.number)] = (action, future)
-
-            def done(finished: Future[Wire]) -> None:
-                if not finished.cancelled():
-                    loop.call_soon_threadsafe(self._came, run_id, action, finished.result())
-
-            future.add_done_callback(done)
-
-    def _came(self, run_id: str, action: OpenAction, result: Wire) -> None:
-        if (run_id, action.number) in self._in_threads:
-            self._runs.ledger.tick()
-            self._landed(run_id, action, result)
-            self._settle()
-
-    def _landed(self, run_id: str, action: OpenAction, result: Wire) -> None:
-        self._in_threads.pop((run_id, action.number), None)
-        wanted = self._in_flight.pop((run_id, action.number), False)
-        numbers = self._by_run.get(run_id)
-        if numbers is not None:
-            numbers.discard(action.number)
-            if not numbers:
-                del self._by_run[run_id]
-        if root_of(run_id) not in self._runs.roots:
-            return  # stopped meanwhile, and perhaps another engine's by now
-        if wanted:
-            self._deliver(run_id, action, result)
-        elif result is not None and self._runs.is_unfinished(run_id):
-            self._runs.ledger.result(run_id, action.number, _packed(action, result), late=True)
-
-    def _deliver(self, run_id: str, action: OpenAction, result: Wire) -> None:
-        self._runs.deliver(run_id, action.number, _packed(action, result))
+        """How many effects are being performed at this moment."""
+        return sum(flight.is_under_way for flight in self._flights.values())
 
 
 def _packed(action: OpenAction, result: Wire) -> bytes:
@@ -144,22 +393,3 @@ def _packed(action: OpenAction, result: Wire) -> bytes:
         return pack(result)
     except FlowmetalError as error:
         return pack(err(Failure("limit", f"{action.name}: {error.message}", flow=action.name, source=action.line)))
-
-
-def _attempt(
-    effect: Effect, allowed: tuple[Allowed, ...], args: dict[str, Wire], context: EffectContext, action: OpenAction
-) -> Wire:
-    try:
-        return ok(effect.perform(allowed, args, context))
-    except EffectFailure as error:
-        return err(error.to_failure(action.name, action.line))
-    except Exception as error:
-        # A fault of the effect's own code ends this action, not the engine; the text names the type for the bug report.
-        return err(
-            Failure(
-                "effect",
-                f"{action.name} failed unexpectedly: {type(error).__name__}: {error}",
-                flow=action.name,
-                source=action.line,
-            )
-        )

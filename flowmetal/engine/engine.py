@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flowmetal.actions.registry import Registry
+from flowmetal.actions.services import Services
 from flowmetal.clock import Clock
 from flowmetal.engine.checks import BadMessage
 from flowmetal.engine.detached import start_detached
@@ -27,7 +28,7 @@ from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.starting import RunRequest, root_state, start_request, widen_grants
 from flowmetal.engine.supply import SourceProvider
-from flowmetal.engine.table import ProgramState, Start, StoppedRun
+from flowmetal.engine.table import ProgramState, RootState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError
 from flowmetal.journal.headers import Header
@@ -67,6 +68,7 @@ class Engine:
         protected: directories that no grant opens.
         clock: the time.
         spawn: starts workers.
+        services: what effects share; none by default.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Engine:
         protected: tuple[str, ...],
         clock: Clock,
         spawn: Spawn = WorkerProcess,
+        services: Services | None = None,
     ) -> None:
         self._journal = journal
         self._ownership = ownership
@@ -86,7 +89,7 @@ class Engine:
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
         self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped, self._want_turn)
-        self._effects = Effects(self._runs, registry, protected, self._settle)
+        self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle)
         self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
@@ -177,9 +180,7 @@ class Engine:
             self._journal.release(header.run_id, self.engine_id)
             raise
         if more is not None and (more.allow or more.deny):
-            widen_grants(self._ledger, root, more)
-            root.header = replace(root.header, grants_digest=root.grants.digest())
-            self._ledger.put_header(root.header)
+            self._widen(root, more)
         if self._mail_timer is None:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
         self._settle()
@@ -219,6 +220,23 @@ class Engine:
         self._ledger.tick()
         self._runs.cancel_tree(run_id, reason)
         self._settle()
+
+    def answer(self, run_id: str, number: int, text: str) -> bool:
+        """Gives a person's answer to an action that waits for one; False if there is none of that number."""
+        self._ledger.tick()
+        taken = self._effects.answer(run_id, number, text)
+        self._settle()
+        return taken
+
+    def grant(self, root_id: str, more: GrantSet) -> None:
+        """Grants a run that this engine drives more, from now on; what waits for a grant is tried again."""
+        self._ledger.tick()
+        self._widen(self._runs.roots[root_id], more)
+        self._settle()
+
+    async def stop(self) -> None:
+        """Cuts off the effects that can be, and closes what they share; ``close`` must follow."""
+        await self._effects.stop()
 
     def close(self) -> None:
         """Makes everything durable, ends the workers, gives the runs up."""
@@ -314,12 +332,32 @@ class Engine:
     def _take_mail(self) -> None:
         self._ledger.tick()
         for key, run_id, message in self._journal.mail_for(self.owned):
-            if message.get("kind") == "cancel":
-                with self._stopping(run_id):
-                    self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+            with self._stopping(run_id):
+                if not self._take(run_id, message):
+                    self._seen_transaction = -1  # the run is not that far yet: look again
+                    continue
             # After the events it became, so that one commit holds both.
             self._ledger.writer.delete_mail(key)
         self._settle()
+
+    def _take(self, run_id: str, message: dict[str, Any]) -> bool:
+        """Does what a message says; False if it must wait until the run has been replayed."""
+        kind = message.get("kind")
+        if kind == "cancel":
+            self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+        elif kind == "answer":
+            number, text = message.get("number"), message.get("text")
+            if type(number) is int and type(text) is str and not self._effects.answer(run_id, number, text):
+                return self._runs.is_settled(run_id)
+        elif kind == "grant" and (root := self._runs.roots.get(run_id)) is not None:
+            self._widen(root, GrantSet.from_data(message.get("grants")))
+        return True
+
+    def _widen(self, root: RootState, more: GrantSet) -> None:
+        widen_grants(self._ledger, root, more)
+        root.header = replace(root.header, grants_digest=root.grants.digest())
+        self._ledger.put_header(root.header)
+        self._effects.granted(root)
 
     # -- ends ------------------------------------------------------------------------------------------
 

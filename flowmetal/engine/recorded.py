@@ -12,6 +12,8 @@ _CHILD: Final = KINDS["child"]
 _RESULT: Final = KINDS["result"]
 _TIMER_FIRED: Final = KINDS["timer_fired"]
 _LOG: Final = KINDS["log"]
+_ATTEMPT: Final = KINDS["attempt"]
+_ASKED: Final = KINDS["asked"]
 
 
 def note_recorded(run: HotRun, event: dict[str, Any]) -> None:
@@ -27,6 +29,11 @@ def note_recorded(run: HotRun, event: dict[str, Any]) -> None:
         action = run.open.pop(event["n"], None)
         if action is not None and action.verb in TASK_VERBS:
             run.task_results[event["n"]] = event["v"]
+    elif kind == _ATTEMPT and event["n"] in run.open:
+        action = run.open[event["n"]]
+        action.attempt, action.retry_due_ms, action.asked = event["i"], event.get("u"), ""
+    elif kind == _ASKED and event["n"] in run.open:
+        run.open[event["n"]].asked = event["z"]
     elif kind == _TIMER_FIRED:
         run.open.pop(event["n"], None)
     elif kind == _LOG:
@@ -45,4 +52,6 @@ def _reopened(event: dict[str, Any]) -> OpenAction:
         deps=tuple(event.get("d", ())),
         due_ms=event.get("u"),
         is_reopened=True,
+        modules=tuple(event.get("P", ())),
+        at_ms=event["t"],
     )

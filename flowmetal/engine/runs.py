@@ -7,7 +7,7 @@ is hot, or to its ``ColdWait`` if it is not, and at last to the actions of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -21,7 +21,7 @@ from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
 from flowmetal.journal.keys import root_of, sort_key
-from flowmetal.language.policy import policy_items
+from flowmetal.policy import policy_items
 from flowmetal.values import Failure, Wire, err, is_ok_packed, ok, pack, substitute_tasks
 
 OK_NONE: Final = pack(ok())
@@ -47,6 +47,14 @@ class Observer(Protocol):
         """A run wrote a log line; ``fields`` are its encoded dict."""
         ...
 
+    def retrying(self, run_id: str, number: int, attempt: int, reason: str, delay_seconds: float) -> None:
+        """Attempt ``attempt`` at an action, or with number 0 at the run itself, follows in ``delay_seconds``."""
+        ...
+
+    def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
+        """An action waits for a person; ``reason`` is input, grant or interrupted, ``text`` the question."""
+        ...
+
 
 class Runs:
     """All runs this engine owns.
@@ -67,7 +75,7 @@ class Runs:
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
         self.fresh: set[str] = set()
         self.observer: Observer | None = None
-        self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire]], None]
+        self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire], Wire], None]
         self.abandon: Callable[[str, int | None], list[int]]
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.finished: Callable[[Header, bytes], None]
@@ -116,7 +124,7 @@ class Runs:
             values = {number: msgpack.unpackb(run.task_results[number])["result"][1] for number in action.deps}
             args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
         if action.verb in ("do", "start"):
-            self.perform(run, action, args, kwargs)
+            self.perform(run, action, args, kwargs, call[2] if len(call) > 2 else None)
             return
         try:
             packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
@@ -148,7 +156,7 @@ class Runs:
             return
         header = self.begin_child(run, action, args, self.ledger.now_ms)
         self.fresh.add(run_id)
-        self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line)))
+        self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
 
     def begin_child(self, run: HotRun, action: OpenAction, args: bytes, started_ms: int) -> Header:
         """Writes a child's ``started`` and its header."""
@@ -164,7 +172,14 @@ class Runs:
             program=run.header.program,
             main=run.header.main,
         )
-        started = events.started(started_ms, flow, name, self.ledger.field(run_id, args), line=action.line)
+        started = events.started(
+            started_ms,
+            flow,
+            name,
+            self.ledger.field(run_id, args),
+            line=action.line,
+            modules=_all_modules(run, action),
+        )
         self.ledger.append(run_id.encode(), started)
         self.ledger.put_header(header)
         parent = run.run_id
@@ -173,12 +188,15 @@ class Runs:
 
     # -- results ---------------------------------------------------------------------------------------
 
-    def deliver(self, run_id: str, number: int, value: bytes, *, worker_knows: bool = False) -> None:
+    def deliver(
+        self, run_id: str, number: int, value: bytes, *, worker_knows: bool = False, by: Sequence[str] = ()
+    ) -> None:
         """Appends the result of an action and shows it to whoever waits for it.
 
-        ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.
+        ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.  ``by``: the grants
+        that allowed it.
         """
-        self.ledger.result(run_id, number, value)
+        self.ledger.result(run_id, number, value, by=by)
         self.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
         self._show(run_id, number, value, worker_knows)
 
@@ -319,6 +337,11 @@ class Runs:
         header = self.ledger.journal.header(run_id) if self.ledger.commit() else None
         return header is not None and not header.is_finished
 
+    def is_settled(self, run_id: str) -> bool:
+        """Whether all that is recorded of a run has been taken up: what it waits for is known."""
+        run = self.hot.get(run_id)
+        return (run is not None and run.is_live) or run_id in self.cold or not self.is_unfinished(run_id)
+
     def forget(self, run_id: str) -> HotRun | None:
         """Drops what is in memory of a run."""
         run = self.hot.pop(run_id, None)
@@ -419,3 +442,10 @@ class Runs:
         failure = Failure(kind, f"{header.name} was ended: {reason}", flow=header.name, source=source)
         status = "cancelled" if kind == "cancelled" else "err"
         self.finish(header, pack(err(failure)), status=status)
+
+
+def _all_modules(run: HotRun, action: OpenAction) -> tuple[str, ...]:
+    """The modules whose doing a child is: those that led to its parent and those that called it."""
+    if not action.modules:
+        return run.modules
+    return tuple(dict.fromkeys((*run.modules, *action.modules)))

@@ -136,6 +136,7 @@ class Scheduler:
             return False
         runs.cold.pop(run_id, None)
         run = HotRun(run_id, run_id.encode(), header, start.root, self.next_incarnation(), worker, alone=alone)
+        run.modules = fresh.modules if fresh is not None else ()
         runs.hot[run_id] = run
         start.root.program.hot[run_id] = run
         if fresh is not None:
@@ -145,6 +146,7 @@ class Scheduler:
         started = self._runs.ledger.journal.raw_history(run_id, 0, 1)
         run.streamed, body = started[0]
         fields = unpack_plain(body)
+        run.modules = tuple(fields.get("P", ()))
         self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], fields.get("l", ""), replay=True)
         self.stream(run)
         return True

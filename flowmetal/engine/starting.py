@@ -25,6 +25,8 @@ from flowmetal.settings import Limits
 class RunRequest:
     """What someone wants run.
 
+    ``on_deny`` is "wait" if an effect that is not granted waits for a grant, "" if it is Err.
+
     ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``;
     ``base_dir`` absolute.
     """
@@ -37,6 +39,7 @@ class RunRequest:
     base_dir: str
     labels: Mapping[str, str] = field(default_factory=dict)
     deadline_ms: int | None = None
+    on_deny: str = ""
 
 
 def code_of(program: ProgramState) -> dict[str, str]:
@@ -58,6 +61,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         versions=program.versions,
         labels=request.labels,
         deadline_ms=request.deadline_ms,
+        on_deny=request.on_deny,
     )
     header = Header(
         run_id=request.run_id,
@@ -92,7 +96,7 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
     program = programs.pinned(
         key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits
     )
-    return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits)
+    return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits, fields.get("on_deny", ""))
 
 
 def started_fields(journal: Journal, run_id: str) -> Mapping[str, Any]:

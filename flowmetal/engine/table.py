@@ -52,6 +52,8 @@ class RootState:
     grants: GrantSet
     base_dir: str
     limits: Limits
+    # What becomes of an effect that is not granted: "" is Err, "wait" for a grant.
+    on_deny: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Fresh:
     header: Header
     args: bytes
     line: str
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,13 @@ class OpenAction:
     is_started: bool = False
     # It was recorded in an earlier life of the run: what it started may be under way or over.
     is_reopened: bool = False
+    # The modules on the call stack, without the main file's: an effect has the authority that all of them have.
+    modules: tuple[str, ...] = ()
+    at_ms: int = 0
+    attempt: int = 1
+    retry_due_ms: int | None = None
+    # Why a person was asked; "" if nobody was.
+    asked: str = ""
 
 
 @dataclass(slots=True)
@@ -109,6 +119,8 @@ class HotRun:
     root: RootState
     incarnation: int
     worker: WorkerProcess
+    # The modules on the call stacks of all that led to this run; see ``OpenAction.modules``.
+    modules: tuple[str, ...] = ()
     last_action: int = 0
     last_log: tuple[int, int] = (0, 0)
     log_bytes: int = 0

@@ -48,6 +48,11 @@ KEYS: Final = {
     "level": "y",
     "reason": "z",
     "status": "S",
+    "modules": "P",
+    "by": "B",
+    "taken_from": "h",
+    "on_deny": "W",
+    "policy": "G",
 }
 """Long name → the letter on disk."""
 
@@ -66,6 +71,7 @@ KINDS: Final = {
     "cancel_requested": 10,
     "code_changed": 11,
     "finished": 12,
+    "asked": 13,
 }
 """Kind → its number on disk."""
 
@@ -101,6 +107,11 @@ _TYPES: Final = {
     "level": "str",
     "reason": "str",
     "status": "status",
+    "modules": "texts",
+    "by": "texts",
+    "taken_from": "count",
+    "on_deny": "str",
+    "policy": "payload",
 }
 
 
@@ -117,14 +128,14 @@ def _schema(required: str, optional: str = "") -> Schema:
     return Schema({name: _TYPES[name] for name in names + optional.split()}, frozenset(names))
 
 
-_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms"
+_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms on_deny"
 
 SCHEMAS: Final = {
-    "started": _schema("flow name args detached", f"line {_ROOT_FIELDS}"),
-    "action": _schema("number callee args line", "value due_ms deps name"),
+    "started": _schema("flow name args detached", f"line modules policy {_ROOT_FIELDS}"),
+    "action": _schema("number callee args line", "value due_ms deps name modules"),
     "child": _schema("number callee args line value", "name"),
-    "attempt": _schema("number attempt repeated"),
-    "result": _schema("number value", "late"),
+    "attempt": _schema("number attempt repeated", "reason due_ms"),
+    "result": _schema("number value", "late by taken_from"),
     "timer_fired": _schema("number"),
     "signal": _schema("name value"),
     "grants": _schema("grants"),
@@ -132,6 +143,7 @@ SCHEMAS: Final = {
     "cancel_requested": _schema("reason"),
     "code_changed": _schema("program"),
     "finished": _schema("status value"),
+    "asked": _schema("number reason text"),
 }
 
 
@@ -162,6 +174,7 @@ _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     "bool": lambda value: type(value) is bool,
     "map": lambda value: type(value) is dict,
     "count": _is_count,
+    "texts": lambda value: type(value) is list and all(type(text) is str for text in value),
     "counts": lambda value: type(value) is list and all(map(_is_count, value)),
     "program": _is_program,
     "nonce": lambda value: type(value) is bytes and len(value) == 16,

@@ -6,11 +6,11 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 
 | kind | when | fields beside ``kind`` and ``at_ms`` |
 | --- | --- | --- |
-| started | a run begins | flow, name, args, detached; for a child line, for a root those of ``RootFacts`` |
-| action | a flow asks for something | number, callee, args, line; value (record-only), due_ms, deps, name |
+| started | a run begins | flow, name, args, detached; policy; for a child line, modules; for a root ``RootFacts`` |
+| action | a flow asks for something | number, callee, args, line; value (record-only), due_ms, deps, name, modules |
 | child | a pure child: call and result in one | number, callee, args, line, value, name |
-| attempt | a policy tries an action again | number, attempt, repeated (an earlier one may have run) |
-| result | an action ended | number, value; late (it arrived after a cancel and is only noted) |
+| attempt | an action (0: the run itself) is tried again | number, attempt, repeated (it may have run); reason, due_ms |
+| result | an action ended | number, value; late (after a cancel, only noted), by (the grants), taken_from (an action) |
 | timer_fired | a timer came due | number |
 | signal | a message from outside | name, value |
 | grants | more was granted at a resume | grants |
@@ -18,6 +18,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | cancel_requested | someone asked for the end | reason |
 | code_changed | a person let a run go on with other code | program |
 | finished | a run ended | status, value |
+| asked | an action waits for a person | number, reason (input, grant, interrupted), text (the question) |
 
 ``args`` and ``value`` are codec bytes or a reference to ``blobs``.  The format lives for ever: a letter, a kind's
 number or a field's meaning never changes; what is added gets a new letter and a new ``VERSION``.
@@ -25,14 +26,13 @@ number or a field's meaning never changes; what is added gets a new letter and a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
-from flowmetal.journal import framing
-from flowmetal.journal.event_schema import KEYS, KINDS, LONG_NAMES, SCHEMAS, VERSION, is_of
-from flowmetal.journal.framing import Field, damaged, pack_plain
+from flowmetal.journal.event_schema import KINDS, VERSION
+from flowmetal.journal.framing import Field, pack_plain
 
 _VERSION_BYTE: Final = bytes([VERSION])
 _KIND_NAMES: Final = {number: kind for kind, number in KINDS.items()}
@@ -70,6 +70,7 @@ class RootFacts:
     versions: Mapping[str, str]
     labels: Mapping[str, str]
     deadline_ms: int | None = None
+    on_deny: str = ""
 
 
 def _seal(fields: dict[str, Any]) -> bytes:
@@ -85,12 +86,21 @@ def started(
     *,
     detached: bool = False,
     line: str = "",
+    modules: Sequence[str] = (),
+    policy: Field | None = None,
     root: RootFacts | None = None,
 ) -> bytes:
-    """A run begins; ``root`` for a root run only, ``line`` (where its parent asked for it) for a child."""
+    """A run begins; ``root`` for a root run only, ``line`` (where its parent asked for it) for a child.
+
+    ``modules`` are those on the call stack of whoever asked, inherited: see ``permissions``.
+    """
     fields = {"k": 1, "t": at_ms, "f": flow, "m": name, "a": args, "x": detached}
     if line:
         fields["l"] = line
+    if modules:
+        fields["P"] = list(modules)
+    if policy is not None:
+        fields["G"] = policy
     if root is not None:
         fields.update(
             p=root.program, M=root.main, L=root.limits, g=root.grants, b=root.base_dir,
@@ -98,6 +108,8 @@ def started(
         )  # fmt: skip
         if root.deadline_ms is not None:
             fields["D"] = root.deadline_ms
+        if root.on_deny:
+            fields["W"] = root.on_deny
     return _seal(fields)
 
 
@@ -111,6 +123,7 @@ def action(
     due_ms: int | None = None,
     deps: list[int] | None = None,
     name: str = "",
+    modules: Sequence[str] = (),
 ) -> bytes:
     """A flow asks for something; with ``value`` it is record-only and complete."""
     fields = {"k": 2, "t": at_ms, "n": number, "c": callee, "a": args, "l": line}
@@ -122,6 +135,8 @@ def action(
         fields["d"] = deps
     if name:
         fields["m"] = name
+    if modules:
+        fields["P"] = list(modules)
     return _seal(fields)
 
 
@@ -133,16 +148,41 @@ def child(at_ms: int, number: int, callee: str, args: Field, line: str, value: F
     return _seal(fields)
 
 
-def attempt(at_ms: int, number: int, attempt: int, repeated: bool = False) -> bytes:
-    """A policy tries action ``number`` again; ``repeated`` when an earlier attempt may have run."""
-    return _seal({"k": 4, "t": at_ms, "n": number, "i": attempt, "r": repeated})
+def attempt(
+    at_ms: int, number: int, attempt: int, repeated: bool = False, reason: str = "", due_ms: int | None = None
+) -> bytes:
+    """Action ``number``, or with 0 the run itself, is tried again, for the ``attempt``-th time, at ``due_ms``.
+
+    ``reason`` is what came of the attempt before; ``repeated`` says that nobody knows, and that it may have run.
+    """
+    fields: dict[str, Any] = {"k": 4, "t": at_ms, "n": number, "i": attempt, "r": repeated}
+    if reason:
+        fields["z"] = reason
+    if due_ms is not None:
+        fields["u"] = due_ms
+    return _seal(fields)
 
 
-def result(at_ms: int, number: int, value: Field, late: bool = False) -> bytes:
-    """An action ended; a ``late`` one is noted and not given to the flow."""
+def asked(at_ms: int, number: int, reason: str, text: str) -> bytes:
+    """Action ``number`` waits for a person: ``text`` is the question, ``reason`` why it is asked."""
+    return _seal({"k": 13, "t": at_ms, "n": number, "z": reason, "s": text})
+
+
+def result(
+    at_ms: int, number: int, value: Field, late: bool = False, by: Sequence[str] = (), taken_from: int = 0
+) -> bytes:
+    """An action ended; a ``late`` one is noted and not given to the flow.
+
+    ``by`` are the grants that allowed an effect; ``taken_from`` is the action of an earlier attempt whose result it is.
+    """
+    fields = {"k": 5, "t": at_ms, "n": number, "v": value}
     if late:
-        return _seal({"k": 5, "t": at_ms, "n": number, "v": value, "w": True})
-    return _seal({"k": 5, "t": at_ms, "n": number, "v": value})
+        fields["w"] = True
+    if by:
+        fields["B"] = list(by)
+    if taken_from:
+        fields["h"] = taken_from
+    return _seal(fields)
 
 
 def timer_fired(at_ms: int, number: int) -> bytes:
@@ -178,61 +218,3 @@ def code_changed(at_ms: int, program: Pairs) -> bytes:
 def finished(at_ms: int, status: str, value: Field) -> bytes:
     """The run ended with ``status`` ok, err or cancelled and its Result."""
     return _seal({"k": 12, "t": at_ms, "S": status, "v": value})
-
-
-def body_of(data: bytes, key: str = "") -> bytes:
-    """The MessagePack map of an event, unparsed, its checksum verified.
-
-    Raises:
-        JournalError: damaged or newer; ``key`` is its place.
-    """
-    return framing.body_of(data, VERSION, key)
-
-
-def kind_of(data: bytes) -> str:
-    """The kind of an event, without checksum or parsing; "" when it cannot be told."""
-    # prefix, then a map of up to 15 entries (one byte) or more (three), then the key "k"
-    at = framing.PREFIX_BYTES + (3 if data[framing.PREFIX_BYTES : framing.PREFIX_BYTES + 1] == b"\xde" else 1)
-    if data[at : at + 2] != b"\xa1k" or len(data) < at + 3:
-        return ""
-    return _KIND_NAMES.get(data[at + 2], "")
-
-
-def decode(data: bytes, key: str = "") -> Event:
-    """The event of these bytes, checked in every respect.
-
-    Raises:
-        JournalError: checksum, shape or a newer version; ``key`` is its place.
-    """
-    return decode_body(body_of(data, key), key)
-
-
-def decode_body(body: bytes, key: str = "") -> Event:
-    """The event of a MessagePack map as ``body_of`` gives it.
-
-    Raises:
-        JournalError: not of the shape of its kind; ``key`` is its place.
-    """
-    short = framing.unpack_plain(body, key)
-    if not isinstance(short, dict):
-        raise damaged("an event that is not a map", key)
-    number, at_ms = short.pop("k", None), short.pop("t", None)
-    kind = _KIND_NAMES.get(number) if type(number) is int else None
-    if kind is None or type(at_ms) is not int:
-        raise damaged("an event without a known kind or time", key)
-    schema = SCHEMAS[kind]
-    fields: dict[str, Any] = {}
-    for letter, value in short.items():
-        name = LONG_NAMES.get(letter, "")
-        if name not in schema.types or not is_of(schema.types[name], value):
-            raise damaged(f"the field {letter!r} of an event `{kind}`", key)
-        fields[name] = value
-    missing = schema.required - fields.keys()
-    if missing:
-        raise damaged(f"an event `{kind}` without {', '.join(sorted(missing))}", key)
-    return Event(kind, at_ms, fields)
-
-
-def short_fields(event: Event) -> dict[str, Any]:
-    """The map of an event with its keys of one letter, as it is on disk and in ``body_of``."""
-    return {"k": KINDS[event.kind], "t": event.at_ms} | {KEYS[name]: value for name, value in event.fields.items()}

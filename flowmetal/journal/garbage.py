@@ -18,7 +18,7 @@ from typing import Final
 
 from flowmetal.clock import Clock
 from flowmetal.errors import JournalError
-from flowmetal.journal import events, meta
+from flowmetal.journal import event_reading, meta
 from flowmetal.journal.headers import FINISHED, Header, index_range, read_header, remove_header
 from flowmetal.journal.keys import descendants_range, own_range, place_of
 from flowmetal.journal.store import Store, Update, View, pages
@@ -171,8 +171,8 @@ def _used_code(store: Store) -> set[bytes]:
     used: set[bytes] = set()
     for page in pages(store, "events", b"", None):
         for key, data in page:
-            if events.kind_of(data) in ("started", "code_changed"):
-                program = events.decode(data, place_of("events", key)).fields.get("program", [])
+            if event_reading.kind_of(data) in ("started", "code_changed"):
+                program = event_reading.decode(data, place_of("events", key)).fields.get("program", [])
                 used.update(bytes.fromhex(digest) for _, digest in program)
     return used
 

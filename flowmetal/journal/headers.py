@@ -32,7 +32,8 @@ class Header:
     ``parent`` is "" for a root; ``owner`` (16 bytes, or b"") is kept on the root only.  Times are milliseconds
     since the epoch.  ``program`` is ``program_digest`` of the code graph, ``args_digest`` and ``grants_digest``
     are hex digests of what the run was started with.  ``result`` is codec bytes or a reference to ``blobs``.
-    ``moved_to`` names the home that a run was moved to, normally "".
+    ``moved_to`` names the home that a run was moved to, normally "".  ``attempt`` counts from 1; the present one began
+    after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
     """
 
     run_id: str
@@ -56,6 +57,9 @@ class Header:
     grants_digest: str = ""
     result: Field | None = None
     moved_to: str = ""
+    attempt_seq: int = 0
+    attempt_base: int = 0
+    policy: bytes = b""
 
     @property
     def is_root(self) -> bool:
@@ -86,7 +90,7 @@ _LETTERS: Final = {
     "run_id": "i", "flow": "f", "name": "m", "root": "R", "created_ms": "c", "status": "S", "parent": "P",
     "owner": "O", "program": "p", "main": "M", "finished_ms": "e", "wake_at_ms": "u", "wake_action": "n",
     "deadline_ms": "D", "deaths": "x", "labels": "l", "attempt": "t", "args_digest": "a", "grants_digest": "g",
-    "result": "v", "moved_to": "T",
+    "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}
@@ -134,8 +138,8 @@ def _is_valid(name: str, value: Any) -> bool:
         return type(value) is bytes or is_reference(value)
     if name == "labels":
         return type(value) is dict and all(type(key) is type(item) is str for key, item in value.items())
-    if kind == "str":
-        return type(value) is str
+    if kind in ("str", "bytes"):
+        return type(value).__name__ == kind
     return kind in ("int", "int | None") and type(value) is int
 
 

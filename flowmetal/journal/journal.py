@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowmetal.clock import Clock
 from flowmetal.errors import UnknownRunError, did_you_mean
-from flowmetal.journal import blobs, events, garbage, mail, meta, reading, starting, transfer
+from flowmetal.journal import blobs, event_reading, garbage, mail, meta, reading, starting, transfer
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.garbage import GcCounts
@@ -74,7 +74,7 @@ class Journal:
         """
         for page in pages(self.store, "events", *events_range(run_id, after_sequence)):
             for key, data in page:
-                yield sequence_of(key), events.decode(data, place_of("events", key))
+                yield sequence_of(key), event_reading.decode(data, place_of("events", key))
 
     def raw_history(self, run_id: str, after_sequence: int, max_bytes: int) -> list[tuple[int, bytes]]:
         """One slice of a history for a worker: (sequence, MessagePack map with keys of one letter).
@@ -110,8 +110,8 @@ class Journal:
         """
         with self.store.view() as view:
             for key, data in view.scan("events", *own_range(run_id), reverse=True):
-                if events.kind_of(data) == "action":
-                    return events.decode(data, place_of("events", key))
+                if event_reading.kind_of(data) == "action":
+                    return event_reading.decode(data, place_of("events", key))
         return None
 
     def tree_last_sequence(self, root_id: str) -> int:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from flowmetal.errors import JournalError
-from flowmetal.journal import blobs, events
+from flowmetal.journal import blobs, event_reading
 from flowmetal.journal.framing import damaged
 from flowmetal.journal.headers import Header, index_range, label_term, read_header
 from flowmetal.journal.keys import descendants_range, events_range, place_of, root_of, sequence_of
@@ -47,10 +47,10 @@ def raw_history(store: Store, run_id: str, after_sequence: int, max_bytes: int) 
 
 def _body_of(key: bytes, data: bytes) -> bytes:
     try:
-        return events.body_of(data)
+        return event_reading.body_of(data)
     except JournalError:
         # Naming the key costs more than checking the event, so only a damaged one pays for it.
-        return events.body_of(data, place_of("events", key))
+        return event_reading.body_of(data, place_of("events", key))
 
 
 def roots(store: Store, status: str | None, flow: str | None, label: tuple[str, str] | None) -> Iterator[Header]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from flowmetal.errors import ConflictError, InternalError, RunBusyError, UnknownRunError
-from flowmetal.journal import blobs, events, garbage, meta, ownership
+from flowmetal.journal import blobs, event_reading, garbage, meta, ownership
 from flowmetal.journal.events import Event
 from flowmetal.journal.headers import Header, put_header, read_header
 from flowmetal.journal.keys import event_key, place_of
@@ -143,8 +143,8 @@ def _versus(update: Update, request: StartRequest, show: Callable[[Event, bytes]
     root = request.run_id
     key = event_key(root.encode(), START_SEQUENCE)
     place = place_of("events", key)
-    recorded = events.decode(update.get("events", key) or b"", place)
-    asked = events.decode(request.started, place)
+    recorded = event_reading.decode(update.get("events", key) or b"", place)
+    asked = event_reading.decode(request.started, place)
     field = asked.fields["args"]
     args = dict(request.blobs)[blobs.blob_key(root, field.data)] if blobs.is_reference(field) else field
     before = show(recorded, blobs.load(update, root, recorded.fields["args"]))
@@ -167,6 +167,7 @@ def _grants(started: Event, _packed: bytes) -> str:
     grants = started.fields["grants"]
     shown = [f"{effect}={path}" for effect, path, *_ in grants.get("allow", [])]
     shown += [f"no {effect}={path}" for effect, path, *_ in grants.get("deny", [])]
+    shown += [f"{label}: {_compact(some)}" for label, some in grants.get("packages", [])]
     return _cut(", ".join(shown))
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgpack
 
 from flowmetal.errors import ConflictError, JournalError, RunBusyError, UnknownRunError
-from flowmetal.journal import blobs, events, garbage, meta
+from flowmetal.journal import blobs, event_reading, garbage, meta
 from flowmetal.journal.framing import damaged, pack_plain
 from flowmetal.journal.headers import (
     Header,
@@ -146,8 +146,8 @@ def _neutral(key: bytes, record: bytes) -> bytes:
 def _programs(history: Rows) -> set[bytes]:
     used: set[bytes] = set()
     for key, data in history:
-        if events.kind_of(data) in ("started", "code_changed"):
-            event = events.decode(data, place_of("events", key))
+        if event_reading.kind_of(data) in ("started", "code_changed"):
+            event = event_reading.decode(data, place_of("events", key))
             used.update(bytes.fromhex(digest) for _, digest in event.fields.get("program", []))
     return used
 
@@ -217,7 +217,7 @@ def _check_event(root: str, key: bytes, value: bytes) -> None:
         raise _bad("an event's key is not one") from None
     if root_of(run_id) != root:
         raise _bad("an event is not of this run", place_of("events", key))
-    events.decode(value, place_of("events", key))
+    event_reading.decode(value, place_of("events", key))
 
 
 def _check_blob(root: str, key: bytes, value: bytes) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from flowmetal.errors import FlowmetalError, JournalError
-from flowmetal.journal import blobs, events, meta
+from flowmetal.journal import blobs, event_reading, meta
 from flowmetal.journal.headers import Header, decode_header, index_keys, read_header
 from flowmetal.journal.keys import own_range, parse_event_key, place_of, root_of
 from flowmetal.journal.mail import decode_mail
@@ -85,7 +85,7 @@ def _check_event(view: View, table: str, key: bytes, value: bytes) -> Iterator[P
     place = place_of(table, key)
     try:
         run_id, _ = parse_event_key(key)
-        event = events.decode(value, place)
+        event = event_reading.decode(value, place)
     except ValueError:
         yield Problem(place, "an event's key is not one", _DAMAGED)
         return

@@ -98,6 +98,15 @@ def _check_string(options: Mapping[str, Wire], value: Wire) -> Wire:
     return value
 
 
+def _check_secret(_options: Mapping[str, Wire], value: Wire) -> Wire:
+    """A name, or a reference that a flow passes on."""
+    if isinstance(value, str) and value:
+        return {"secret": [value, ""]}
+    if isinstance(value, dict) and "secret" in value:
+        return value
+    raise _wrong("the name of a secret", value)
+
+
 def _check_bounds(low: Wire, high: Wire, value: Wire, unit: str = "") -> None:
     """A NaN is in no bounds; numbers are compared exactly, at any size."""
     number, least, most = (_number_of(each) for each in (value, low, high))
@@ -177,7 +186,7 @@ _CHECKS: Final = {
     "duration": _check_duration,
     "timestamp": _check_timestamp,
     "path": _check_path,
-    "secret": _check_string,
+    "secret": _check_secret,
 }
 
 

@@ -21,7 +21,7 @@ from flowmetal.language.argument_types import (
     parse_timestamp,
     validate_value,
 )
-from flowmetal.language.policy import SETTINGS
+from flowmetal.policy import SETTINGS
 from flowmetal.values import Wire, to_text
 
 RESERVED: Final = frozenset(

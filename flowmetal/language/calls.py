@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
-from flowmetal.language.policy import check_setting_name
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
+from flowmetal.policy import check_setting_name
 
 _ACTIONS = "_actions."
 """The prelude's struct of actions."""

@@ -55,7 +55,7 @@ _REWRITTEN: Final = [
 ]
 
 
-__all__ = ["Diagnostic", "diagnose", "draw", "line_in", "site_of"]
+__all__ = ["Diagnostic", "diagnose", "draw", "line_in", "modules_of", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,16 @@ def site_of(stack: str) -> str:
         if not _hidden(frame[0]):
             return f"{short_name(frame[0])}:{frame[1]}"
     return ""
+
+
+@lru_cache(maxsize=2_048)
+def modules_of(stack: str, main: str) -> tuple[str, ...]:
+    """The labels in a ``call_stack()`` text, outermost first, each once, without the prelude's and ``main``.
+
+    Every frame counts: who calls lends no authority that it does not have.
+    """
+    found = dict.fromkeys(frame[0] for frame in _FRAME.findall(stack))
+    return tuple(label for label in found if label != main and not _hidden(label))
 
 
 def line_in(label: str, stack: str) -> int:

@@ -7,11 +7,16 @@ from typing import Any
 
 from flowmetal.language.arguments import Argument
 from flowmetal.language.labels import short_name
+from flowmetal.policy import check_policy
+from flowmetal.values import Wire
 
 
 @dataclass(frozen=True, slots=True)
 class FlowInfo:
-    """One flow: ``reference`` is what the journal calls it, unique in the program, ``//etl.flow:analyze``."""
+    """One flow: ``reference`` is what the journal calls it, unique in the program, ``//etl.flow:analyze``.
+
+    ``policy`` are the settings that it was made with, a ``dict`` tag or None.
+    """
 
     reference: str
     name: str
@@ -21,18 +26,21 @@ class FlowInfo:
     doc: str
     arguments: tuple[Argument, ...]
     declared: bool
+    policy: Wire = None
 
     def to_data(self) -> list[Any]:
         """Plain data, for a frame."""
         arguments = [argument.to_wire() for argument in self.arguments]
-        return [self.reference, self.name, self.label, self.global_name, self.line, self.doc, arguments, self.declared]
+        about = [self.reference, self.name, self.label, self.global_name, self.line, self.doc]
+        return [*about, arguments, self.declared, self.policy]
 
     @staticmethod
     def from_data(data: list[Any]) -> FlowInfo:
         """The flow of plain data."""
-        reference, name, label, global_name, line, doc, arguments, declared = data
+        reference, name, label, global_name, line, doc, arguments, declared, policy = data
         parsed = tuple(Argument.from_wire(argument) for argument in arguments)
-        return FlowInfo(reference, name, label, global_name, line, doc, parsed, declared)
+        check_policy(policy, "made")
+        return FlowInfo(reference, name, label, global_name, line, doc, parsed, declared, policy)
 
     @property
     def place(self) -> str:

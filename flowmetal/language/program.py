@@ -68,6 +68,7 @@ class Program:
         self._frozen: dict[str, starlark.FrozenModule] = {}
         self._boot: starlark.AstModule | None = None
         self._callables = self._host_callables(host)
+        self._has_libraries = False
 
     # -- what it holds ---------------------------------------------------------------------------------
 
@@ -80,6 +81,11 @@ class Program:
     def by_reference(self) -> dict[str, int]:
         """The index of each flow by what the journal calls it."""
         return self._registry.by_reference
+
+    @property
+    def has_libraries(self) -> bool:
+        """Whether there are modules beside the main file and the prelude."""
+        return self._has_libraries
 
     @property
     def labels(self) -> list[str]:
@@ -109,6 +115,7 @@ class Program:
         for label in self.modules.in_order(self.main):
             if label not in self._frozen:
                 self._load_module(label, tick)
+        self._has_libraries = any(label != self.main and not is_prelude(label) for label in self._frozen)
 
     def _load_module(self, label: str, tick: Tick) -> None:
         module = self._new_module(label, tick)

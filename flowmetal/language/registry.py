@@ -18,8 +18,8 @@ from flowmetal.language.diagnostics import line_in, site_of
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import HostError
 from flowmetal.language.labels import short_name
-from flowmetal.language.policy import check_policy
 from flowmetal.language.state import Pass, ThreadState
+from flowmetal.policy import check_policy, policy_items
 from flowmetal.values import Wire
 
 SCRIPT_NAME: Final = "__flow__"
@@ -40,6 +40,7 @@ class _Made:
     declared: bool
     line: int
     site: str
+    policy: Wire
 
 
 class FlowRegistry:
@@ -85,7 +86,7 @@ class FlowRegistry:
         except UsageError as error:
             raise self._refuse(error.message, error.remedy) from None
         line, site = line_in(current.label, stack), site_of(stack)
-        made = _Made(current.label, implementation, name or "", doc, arguments, bool(declared), line, site)
+        made = _Made(current.label, implementation, name or "", doc, arguments, bool(declared), line, site, policy)
         if current.expected is not None:
             return self._made_again(current, current.expected, made)
         self._made.append(made)
@@ -142,7 +143,17 @@ class FlowRegistry:
         reference = f"{made.label}:{name}"
         if reference in self.by_reference:
             reference = f"{reference}#{index}"
-        return FlowInfo(reference, name, made.label, global_name, made.line, made.doc, made.arguments, made.declared)
+        return FlowInfo(
+            reference,
+            name,
+            made.label,
+            global_name,
+            made.line,
+            made.doc,
+            made.arguments,
+            made.declared,
+            made.policy if policy_items(made.policy) else None,
+        )
 
     # -- finding ---------------------------------------------------------------------------------------
 

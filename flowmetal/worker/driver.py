@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NoReturn, Protocol
@@ -114,12 +114,23 @@ class Driver:
             self._materialize(run)
         self.outlet.send(message)
 
-    def act(self, run: Run, callee: str, packed: bytes, line: str, tasks: list[int], name: str) -> bytes | None:
+    def act(
+        self,
+        run: Run,
+        callee: str,
+        packed: bytes,
+        line: str,
+        tasks: list[int],
+        name: str,
+        modules: Sequence[str] = (),
+    ) -> bytes | None:
         """An action that the engine performs; waits for its result if the callee is a blocking one."""
         event = self.begin(run, callee, packed, line)
         number = run.number
         if event is None:
-            self.emit(run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name])
+            self.emit(
+                run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name, list(modules)]
+            )
         elif event.get(VALUE) is not None:
             value: bytes = event[VALUE]
             return value
@@ -218,7 +229,7 @@ class Driver:
             run.line,
             run.name,
         ]
-        self.outlet.send([*message, pack([run.args, run.kwargs]), run.started_ms])
+        self.outlet.send([*message, pack([run.args, run.kwargs]), run.started_ms, list(run.modules)])
 
     # -- waiting ---------------------------------------------------------------------------------------
 

@@ -71,15 +71,23 @@ class Evaluator:
         return runs
 
     def inline(
-        self, run: Run, index: int, args: list[Wire], kwargs: list[Wire], child_at: tuple[str, bytes, str, str]
+        self,
+        run: Run,
+        index: int,
+        args: list[Wire],
+        kwargs: list[Wire],
+        child_at: tuple[str, bytes, str, str],
+        modules: tuple[str, ...],
     ) -> Answer:
         """Evaluates a blocking child of a live run within its parent's call.
 
-        ``child_at`` is what the parent's action says: callee, packed arguments, source line, name.
+        ``child_at`` is what the parent's action says: callee, packed arguments, source line, name; ``modules`` are
+        those on the call stack.
         """
         driver = self._driver
         child = self._child(run, index, args, kwargs)
         child.callee, child.packed, child.line, child.name = child_at
+        child.modules = modules
         strand = driver.strand
         strand.runs.append(child)
         try:

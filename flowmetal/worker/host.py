@@ -10,9 +10,9 @@ from typing import Final
 from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.identity import MAX_RUN_ID_BYTES, child_id
 from flowmetal.language.arguments import ArgumentError, moment_of
-from flowmetal.language.diagnostics import site_of
+from flowmetal.language.diagnostics import modules_of, site_of
 from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
-from flowmetal.language.policy import policy_items
+from flowmetal.policy import SETTINGS, check_policy, policy_items
 from flowmetal.settings import MAX_DURATION_SECONDS, Limits, format_duration, parse_duration
 from flowmetal.values import Failure, Wire, pack, substitute_tasks, to_text
 from flowmetal.worker.driver import Driver, answer_of
@@ -73,9 +73,12 @@ class FlowHost:
             if too_large is not None:
                 answer = self._never_called(run, too_large, callee, packed, line, name)
             else:
-                answer = self._evaluator.inline(run, index, args, kwargs, (callee, packed, line, name))
+                answer = self._evaluator.inline(
+                    run, index, args, kwargs, (callee, packed, line, name), self._modules(stack)
+                )
         else:
-            driver.emit(run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name])
+            modules = list(self._modules(stack))
+            driver.emit(run, ["act", run.run_id, run.incarnation, number, callee, packed, line, tasks, name, modules])
             answer = self._await_call(run, number)
         if run.index == SCRIPT:
             run.note_direct(number, answer)
@@ -103,9 +106,10 @@ class FlowHost:
         driver = self._driver
         run = driver.current()
         self._check_tasks(run, tasks)
+        policy, kwargs = self._with_settings(policy, kwargs)
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
         shown = policy_items(policy).get("name", name)
-        return answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown))
+        return answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown, self._modules(stack)))
 
     def start(
         self,
@@ -127,9 +131,10 @@ class FlowHost:
             info = driver.program.flows[int(index)]
             callee, name = f"run {info.reference}", settings.get("name", info.name)
         else:
-            callee, name = f"start {index}", settings.get("name", str(index))
+            policy, kwargs = self._with_settings(policy, kwargs)
+            callee, name = f"start {index}", policy_items(policy).get("name", str(index))
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
-        driver.act(run, callee, packed, site_of(stack), tasks, name)
+        driver.act(run, callee, packed, site_of(stack), tasks, name, self._modules(stack))
         number = run.number
         run.tasks[number] = callee
         run.unobserved[number] = None
@@ -254,6 +259,25 @@ class FlowHost:
         return run.name if run is not None else ""
 
     # -- helpers ---------------------------------------------------------------------------------------
+
+    def _modules(self, stack: str) -> tuple[str, ...]:
+        """The modules whose doing a call is; the main file, which is behind every call, is not named."""
+        program = self._driver.program
+        return modules_of(stack, program.main) if program.has_libraries else ()
+
+    def _with_settings(self, policy: Wire, kwargs: list[Wire]) -> tuple[Wire, list[Wire]]:
+        """The settings of a start and the arguments of an effect, which takes both as keywords."""
+        given = [at for at in range(0, len(kwargs), 2) if kwargs[at] in SETTINGS]
+        if not given:
+            return policy, kwargs
+        settings = policy_items(policy) | {kwargs[at]: kwargs[at + 1] for at in given}
+        merged = {"dict": [part for pair in settings.items() for part in pair]}
+        try:
+            check_policy(merged, "effect")
+        except UsageError as error:
+            raise self._refuse(error.message, error.remedy) from None
+        rest = [part for at in range(0, len(kwargs), 2) if at not in given for part in kwargs[at : at + 2]]
+        return merged, rest
 
     def _refuse(self, message: str, hint: str = "", kind: str = "error") -> HostError:
         return self._driver.program.refuse(HostError(message, hint=hint, kind=kind))

@@ -48,7 +48,7 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 LENGTH: Final = struct.Struct(">I")
 BLOCKING: Final = frozenset({"call", "do", "sleep", "sleep_until", "wait", "wait_any", "close"})
 
-_TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP = (
+_TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP, _TEXTS = (
     "text",
     "int",
     "bytes",
@@ -56,6 +56,7 @@ _TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP = (
     "bytes or nil",
     "numbers",
     "map",
+    "texts",
 )
 _RUN: Final = (_TEXT, _INT)
 _SHAPES: Final[dict[str, tuple[str, ...]]] = {
@@ -67,8 +68,8 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "fault": (_TEXT,),
     "record": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _BYTES),
     "child": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _BYTES, _TEXT),
-    "act": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _NUMBERS, _TEXT),
-    "enter": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _TEXT, _BYTES, _INT),
+    "act": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _NUMBERS, _TEXT, _TEXTS),
+    "enter": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _TEXT, _BYTES, _INT, _TEXTS),
     "log": (*_RUN, _INT, _INT, _TEXT, _BYTES_OR_NONE, _TEXT, _TEXT),
     "wait": (*_RUN, _NUMBERS),
     "live": (*_RUN, _NUMBERS),
@@ -84,6 +85,7 @@ _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     _BYTES_OR_NONE: lambda it: it is None or type(it) is bytes,
     _LIST: lambda it: type(it) is list,
     _MAP: lambda it: type(it) is dict,
+    _TEXTS: lambda it: type(it) is list and all(type(text) is str for text in it),
     _NUMBERS: lambda it: type(it) is list and all(type(n) is int and 0 < n < 2**53 for n in it),
 }
 _CHECKED: Final = {kind: tuple(_CHECKS[field] for field in shape) for kind, shape in _SHAPES.items()}

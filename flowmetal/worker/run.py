@@ -78,7 +78,7 @@ class Run:
     __slots__ = (
         "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure",
         "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
-        "materialized", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
+        "materialized", "modules", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
         "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
     )  # fmt: skip
 
@@ -116,6 +116,7 @@ class Run:
         self.callee = ""
         self.packed = b""
         self.line = ""
+        self.modules: tuple[str, ...] = ()
         # For a root script: the first Err and the last Result of the flows that its body called.
         self.direct_error: tuple[int, Wire] | None = None
         self.direct_last: tuple[int, Wire] | None = None

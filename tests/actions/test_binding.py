@@ -63,12 +63,13 @@ def test_types_are_the_languages(wire: Wire, name: str) -> None:
     assert type_name(wire) == name
     accepting = {type_ for type_, accepts in TYPES.items() if accepts(wire)}
     numbers = {"float"} if name == "int" else set()
-    assert accepting == {"any"} | numbers | ({name} & set(TYPES))
+    optional = {type_ for type_ in TYPES if type_.endswith(" | None") and name in (type_[:-7], "NoneType")}
+    assert accepting == {"any"} | numbers | optional | ({name} & set(TYPES))
 
 
 def test_the_registry_is_a_mapping_that_offers_the_nearest_name() -> None:
-    assert list(STANDARD) == ["append", "list_dir", "read", "write"]
-    assert len(STANDARD) == 4
+    assert list(STANDARD) == ["append", "env", "input", "list_dir", "read", "secret", "write"]
+    assert len(STANDARD) == len(set(STANDARD))
     with pytest.raises(EffectFailure, match="no effect `wirte`, did you mean `write`") as caught:
         STANDARD.bind("wirte", ["p"])
     assert caught.value.kind == "error"
@@ -99,9 +100,10 @@ def test_an_effect_is_documented_and_wants_something(name: str) -> None:
     effect = STANDARD[name]
     assert effect.doc.endswith(".")
     assert all(parameter.doc for parameter in effect.parameters)
-    args = effect.bind(["sub/../x"] + ["t"] * (len(effect.parameters) - 1))
-    (want,) = effect.want(args, EffectContext("k", "/base", name))
-    assert want == Want(want.effect, "/base/x", name, name == "list_dir")
+    if effect.parameters[0].name == "path":
+        args = effect.bind(["sub/../x"] + ["t"] * (len(effect.parameters) - 1))
+        (want,) = effect.want(args, EffectContext("k", "/base", name))
+        assert want == Want(want.effect, "/base/x", name, name == "list_dir")
 
 
 def test_messages_hold_no_control_characters() -> None:

@@ -44,7 +44,7 @@ def test_value_tags() -> None:
         "result": [True, None, None],
     }
     samples |= {"failure": ["failed", "", None, "", "", "", None], "flow": ["//a.flow:f", {"dict": []}]}
-    samples |= {"effect": ["read", {"dict": []}], "task": [1, "f"]}
+    samples |= {"effect": ["read", {"dict": []}], "task": [1, "f"], "secret": ["TOKEN", ""]}
     assert set(samples) == set(told)
     for tag, payload in samples.items():
         values.check({tag: payload})

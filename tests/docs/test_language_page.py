@@ -7,9 +7,9 @@ import re
 
 import pytest
 
+from flowmetal import policy
 from flowmetal.actions.registry import STANDARD
 from flowmetal.errors import FlowmetalError
-from flowmetal.language import policy
 from tests.docs.pages import CHECKOUT, DOCS, section, tables
 
 PAGE = DOCS / "language.md"
@@ -66,6 +66,12 @@ def text_of(node: ast.FunctionDef) -> str:
     return f"({', '.join(parts)})"
 
 
+def _effect_text(name: str) -> str:
+    effect = STANDARD[name]
+    parts = [each.name if each.required else f"{each.name} = {each.default!r}" for each in effect.parameters]
+    return f"({', '.join([*parts, *(['*args', '**kwargs'] if effect.is_variadic else [])])})"
+
+
 def _parameter(name: str, default: ast.expr | None) -> str:
     if default is None:
         return name
@@ -93,7 +99,7 @@ def signatures(name: str, value: ast.expr | ast.FunctionDef, file: str = "prelud
         return {name: f"({', '.join(_field(keyword) for keyword in value.keywords)})"}
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "_make_effect":
         effect = ast.literal_eval(value.args[0])
-        return {name: f"({', '.join(each.name for each in STANDARD[effect].parameters)})"}
+        return {name: _effect_text(effect)}
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "_make_json":
         return {f"{name}.{each}": text_of(FILES["data.flow"][f"json_{each}"]) for each in ("encode", "decode")}  # type: ignore[arg-type]
     return {name: ""}
@@ -162,7 +168,8 @@ def test_actions_are_the_fields_of_fctx_actions() -> None:
 def test_settings_are_those_that_are_known() -> None:
     (rows,) = tables(section(PAGE, "## A flow"))
     shown = {row[0].strip("`"): row[1] for row in rows}
-    assert set(shown) == known("flow")
+    assert set(shown) == known("flow") | known("effect")
+    assert {name for name, of in shown.items() if "flows" in of} == known("flow")
     assert {name for name, of in shown.items() if "effects" in of} == known("effect")
 
 

@@ -398,11 +398,14 @@ def test_a_home_that_fails_in_a_turn_is_no_fault_of_ours(lab: Lab) -> None:
 
 def test_what_is_not_to_be_started_any_more_holds_up_nobody(lab: Lab) -> None:
     """A run that was to be begun alone, and was ended before; those behind it begin without another turn."""
-    text = FINE + '''
+    text = (
+        FINE
+        + """
 if __name__ == "__flow__":
     sleep("200ms")
     print(unwrap(wait(run(fine, 1))))
-'''
+"""
+    )
 
     async def life() -> Outcome:
         with lab.engine() as engine:

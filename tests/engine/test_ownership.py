@@ -11,7 +11,7 @@ import pytest
 
 from flowmetal.engine.engine import Outcome
 from flowmetal.errors import HomeError, JournalError, QuotaError, ReplayMismatch, RunBusyError, StorageError
-from flowmetal.journal import events
+from flowmetal.journal import event_reading, events
 from flowmetal.journal.headers import digest_of
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import event_key, events_range
@@ -212,7 +212,7 @@ def altered(lab: Lab, old: str, new: str) -> None:
     """Pins the run to other code: the module's text, its digest and the run's first event and header are changed."""
     with lab.store.update() as update:
         key, data = next(update.scan("events", *events_range("r", 0)))
-        event = events.decode(data)
+        event = event_reading.decode(data)
         program = []
         for label, digest in event.fields["program"]:
             if label == "//main.flow":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from flowmetal.journal import events
+from flowmetal.journal import event_reading, events
 from flowmetal.journal.keys import events_range
 from flowmetal.testing.clocks import ShiftedClock
 from flowmetal.testing.harness import Lab, in_loop, value_of
@@ -94,7 +94,7 @@ if __name__ == "__flow__":
     tomorrow = "2999-01-01T00:00:00.000000Z"
     with lab.store.update() as update:
         for key, data in list(update.scan("events", *events_range("r.1", 0))):
-            event = events.decode(data)
+            event = event_reading.decode(data)
             if event.fields.get("callee") == "now":
                 fields = event.fields
                 moved = events.action(

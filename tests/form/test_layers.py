@@ -12,7 +12,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "flowmetal"
 
-GROUND = {"", "clock", "errors", "identity", "settings", "values"}
+GROUND = {"", "clock", "errors", "identity", "policy", "settings", "values"}
 """What every room may use; "" is ``flowmetal/__init__.py``."""
 
 MAY_USE = {
@@ -23,6 +23,7 @@ MAY_USE = {
     "identity": {"errors"},
     "settings": {"errors"},
     "values": {"errors"},
+    "policy": {"errors", "settings", "values"},
     # first floor: rooms that do not know each other
     "net": GROUND,
     "language": GROUND,
@@ -38,9 +39,10 @@ MAY_USE = {
     "sources": GROUND | {"language"},
     "assembly": GROUND
     | {"sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
+    "trust": GROUND | {"permissions", "sources"},
     # fifth floor
     "cli": GROUND
-    | {"assembly", "sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    | {"assembly", "sources", "trust", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
     "__main__": {"cli"},
     # the garden: no room above may use it
     "testing": GROUND

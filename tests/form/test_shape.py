@@ -22,6 +22,7 @@ MOST_LINES = 600
 
 LONGER = {
     "flowmetal/engine/dispatch.py": "the whole of what a worker may say, one check beside the other",
+    "flowmetal/engine/effects.py": "the one gate: an effect's states, from asked for to delivered",
     "flowmetal/engine/engine.py": "the engine's public face: what may be asked of it, in one place",
     "flowmetal/engine/runs.py": "the one way a result travels; its order is the invariant",
     "flowmetal/language/arguments.py": "one table of argument types, validated and parsed side by side",

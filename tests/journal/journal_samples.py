@@ -84,13 +84,32 @@ plain = st.recursive(
 maps = st.dictionaries(texts, plain, max_size=3)
 names = st.dictionaries(texts, texts, max_size=3)
 facts = st.builds(
-    RootFacts, programs, texts, maps, plain, texts, st.binary(min_size=16, max_size=16), names, names, st.none() | times
+    RootFacts,
+    programs,
+    texts,
+    maps,
+    plain,
+    texts,
+    st.binary(min_size=16, max_size=16),
+    names,
+    names,
+    st.none() | times,
+    st.sampled_from(["", "wait"]),
 )
+modules = st.lists(texts, max_size=3)
 
 ARGUMENTS: dict[str, tuple[Callable[..., bytes], dict[str, Any]]] = {
     "started": (
         events.started,
-        {"flow": texts, "name": texts, "args": payloads, "detached": st.booleans(), "root": st.none() | facts},
+        {
+            "flow": texts,
+            "name": texts,
+            "args": payloads,
+            "detached": st.booleans(),
+            "modules": modules,
+            "policy": st.none() | payloads,
+            "root": st.none() | facts,
+        },
     ),
     "action": (
         events.action,
@@ -103,14 +122,21 @@ ARGUMENTS: dict[str, tuple[Callable[..., bytes], dict[str, Any]]] = {
             "due_ms": st.none() | times,
             "deps": st.none() | st.lists(counts, max_size=3),
             "name": texts,
+            "modules": modules,
         },
     ),
     "child": (
         events.child,
         {"number": counts, "callee": texts, "args": payloads, "line": texts, "value": payloads, "name": texts},
     ),
-    "attempt": (events.attempt, {"number": counts, "attempt": counts, "repeated": st.booleans()}),
-    "result": (events.result, {"number": counts, "value": payloads, "late": st.booleans()}),
+    "attempt": (
+        events.attempt,
+        {"number": counts, "attempt": counts, "repeated": st.booleans(), "reason": texts, "due_ms": st.none() | times},
+    ),
+    "result": (
+        events.result,
+        {"number": counts, "value": payloads, "late": st.booleans(), "by": modules, "taken_from": counts},
+    ),
     "timer_fired": (events.timer_fired, {"number": counts}),
     "signal": (events.signal, {"name": texts, "value": payloads}),
     "grants": (events.grants, {"grants": plain}),
@@ -120,6 +146,7 @@ ARGUMENTS: dict[str, tuple[Callable[..., bytes], dict[str, Any]]] = {
     ),
     "cancel_requested": (events.cancel_requested, {"reason": texts}),
     "code_changed": (events.code_changed, {"program": programs}),
+    "asked": (events.asked, {"number": counts, "reason": texts, "text": texts}),
     "finished": (events.finished, {"status": st.sampled_from(["ok", "err", "cancelled"]), "value": payloads}),
 }
 

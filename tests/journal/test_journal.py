@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowmetal.errors import ConflictError, InternalError, JournalError, RunBusyError, UnknownRunError, UsageError
-from flowmetal.journal import events, keys, ownership
+from flowmetal.journal import event_reading, events, keys, ownership
 from flowmetal.journal.blobs import externalize
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.store import Store
@@ -158,8 +158,8 @@ def test_raw_history_comes_in_slices_with_payloads_put_in(journal: Journal, stor
         slices += 1
     assert slices > 3
     assert [sequence for sequence, _ in seen] == [1, *range(1000, 1100)]
-    assert events.decode_body(seen[0][1]).fields["args"] == bytes(20_000)
-    assert seen[5][1] == events.body_of(events.timer_fired(1, 4))
+    assert event_reading.decode_body(seen[0][1]).fields["args"] == bytes(20_000)
+    assert seen[5][1] == event_reading.body_of(events.timer_fired(1, 4))
 
 
 def test_a_damaged_event_stops_its_own_run_only(journal: Journal, store: Store) -> None:

@@ -11,7 +11,7 @@ import lmdb
 import pytest
 
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError, StorageError
-from flowmetal.journal import events, keys
+from flowmetal.journal import event_reading, events, keys
 from flowmetal.journal import home as homes
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import LmdbStore
@@ -420,7 +420,7 @@ def test_a_process_killed_while_committing_leaves_a_prefix(tmp_path: Path) -> No
             pairs = list(view.scan("events"))
         store.close()
         for key, data in pairs:
-            events.decode(data, str(key))
+            event_reading.decode(data, str(key))
         sequences = sorted(keys.sequence_of(key) for key, _ in pairs)
         assert sequences == list(range(2, sequences[-1] + 1))
         assert sequences[-1] >= said

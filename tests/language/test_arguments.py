@@ -106,7 +106,7 @@ def test_texts_that_mean_nothing_are_refused(kind: str, text: str) -> None:
         ("float", "-inf", {"float": "-inf"}),
         ("float", "nan", {"float": "nan"}), ("int", "+3", 3), ("int", "-0", 0), ("list", "[1]", [1]),
         ("timestamp", "2024-01-01T00:00:00+01:00", "2024-01-01T00:00:00+01:00"), ("path", "../x", "../x"),
-        ("secret", "t", "t"),
+        ("secret", "t", {"secret": ["t", ""]}),
     ],
 )  # fmt: skip
 def test_texts_that_mean_something(kind: str, text: str, value: Wire) -> None:

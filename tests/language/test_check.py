@@ -73,7 +73,8 @@ HEAD = "def _f(fctx):\n    return 1\n\n"
     [
         ('f = flow(_f, nmae = "x")', "14 `flow()` has no setting `nmae`, did you mean `name`?"),
         ("f = flow(_f, detach = True)", "14 `detach` is a setting of one start (write `options(f, detach = …)`)"),
-        ("f = flow(_f, retries = 3)", "14 `flow()` does not know `retries` yet"),
+        ("f = flow(_f, returns = int)", "14 `flow()` does not know `returns` yet"),
+        ("f = flow(_f, retires = 3)", "14 `flow()` has no setting `retires`, did you mean `retries`"),
         ("f = flow()", "5 flow needs the argument `implementation`"),
         ("f = flow(_f)\ng = options(f, nam = 1)", "16 `options()` has no setting `nam`, did you mean `name`?"),
         ("f = flow(_f, args = {'n': args.int(minimum = 1)})",

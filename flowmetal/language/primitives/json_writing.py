@@ -17,6 +17,7 @@ _NO_JSON: Final = {
     "failure": "a Failure; write the fields you want, such as error.kind and error.message",
     "flow": "a Flow; write its name",
     "effect": "an effect; write its name",
+    "secret": "a Secret, whose text no flow can see; pass it to an effect that takes secrets",
     "task": "a Task; wait for it first and write its value",
 }
 

@@ -1,0 +1,119 @@
+"""An effect under way: what is known of it from the moment it is asked for until it has a result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
+from flowmetal.engine.table import OpenAction, RootState
+from flowmetal.permissions.decision import Allowed
+from flowmetal.policy import Policy
+from flowmetal.settings import format_duration
+from flowmetal.values import Failure, Wire, err, ok
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One effect; ``attempt`` counts from 1, ``generation`` all beginnings: an end of an earlier one is none."""
+
+    run_id: str
+    action: OpenAction
+    root: RootState
+    inherited: tuple[str, ...]
+    effect: Effect
+    args: Arguments
+    context: EffectContext
+    policy: Policy
+    attempt: int = 1
+    generation: int = 0
+    allowed: tuple[Allowed, ...] = ()
+    # False once cancelled: the result, if it comes, is only noted.
+    wanted: bool = True
+    # It is in nobody's hands: it waits for its next attempt, or for a person.
+    asked: str = ""
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    thread: Future[Wire] | None = None
+    task: asyncio.Task[Any] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something in the world is being done for it."""
+        return self.thread is not None or self.task is not None
+
+    def stop_timers(self) -> None:
+        """Forgets every timer."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+# -- performing ----------------------------------------------------------------------------------------
+
+
+def perform(flight: Flight) -> Wire:
+    """One attempt, here and now; the Result."""
+    try:
+        return ok(flight.effect.perform(flight.allowed, flight.args, flight.context))
+    except EffectFailure as error:
+        return err(error.to_failure(flight.action.name, flight.action.line))
+    except Exception as error:
+        return err(_fault(flight, error))
+
+
+async def perform_async(flight: Flight) -> Wire:
+    """One attempt on the loop; the Result."""
+    try:
+        result = flight.effect.perform(flight.allowed, flight.args, flight.context)
+        return ok(await result if isinstance(result, Awaitable) else result)
+    except EffectFailure as error:
+        return err(error.to_failure(flight.action.name, flight.action.line))
+    except Exception as error:
+        return err(_fault(flight, error))
+
+
+def _fault(flight: Flight, error: Exception) -> Failure:
+    """A fault of the effect's own code ends this action, not the engine; the text names the type for the report."""
+    name = flight.action.name
+    message = f"{name} failed unexpectedly: {type(error).__name__}: {error}"
+    return Failure("effect", message, flow=name, source=flight.action.line)
+
+
+# -- failures ------------------------------------------------------------------------------------------
+
+
+def interrupted_failure(flight: Flight) -> Failure:
+    """Nobody knows how far the attempt came that an engine's end cut off."""
+    action = flight.action
+    return Failure(
+        "interrupted",
+        f"{action.name} was interrupted: it may have run, or in part",
+        {"dict": ["may_have_run", True]},
+        action.name,
+        action.line,
+    )
+
+
+def schedule_failure(flight: Flight, last: Failure | None) -> Failure:
+    """The time of all attempts is up; ``last`` is what came of the one before."""
+    attempts = f"{flight.attempt} attempt{'' if flight.attempt == 1 else 's'}"
+    return Failure(
+        "timeout",
+        f"{flight.action.name} was not done within {format_duration(flight.policy.schedule_timeout_seconds or 0)}, "
+        f"in {attempts}",
+        {"dict": ["may_have_run", True]},
+        flight.action.name,
+        flight.action.line,
+        cause=last.to_wire() if last is not None else None,
+    )
+
+
+def retry_after_seconds(failure: Failure) -> float:
+    """Seconds that whoever failed asked to be left alone for."""
+    details = failure.details
+    pairs = details["dict"] if isinstance(details, dict) and "dict" in details else []
+    seconds = dict(zip(map(str, pairs[::2]), pairs[1::2], strict=True)).get("retry_after_seconds")
+    return max(0.0, float(seconds)) if isinstance(seconds, int | float) else 0.0
