@@ -158,7 +158,6 @@ def _sandbox(confinement: Confinement | None) -> Iterator[Finding]:
         "landlock": confinement.landlock_abi,
         "reason": confinement.reason,
         "meaning": confinement.meaning,
-        "left_open": confinement.left_open,
     }
     by = f" (Landlock {confinement.landlock_abi})" if confinement.landlock_abi else ""
     why = f"; not L1: {confinement.reason}" if confinement.reason else ""

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from flowmetal.engine.launching import MINIMUM_LEVEL_VARIABLE, Launched, launch
 from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
-from flowmetal.errors import FlowmetalError, UsageError
+from flowmetal.errors import FlowmetalError, InternalError, UsageError
 from flowmetal.settings import Limits
 from flowmetal.worker.level import Confinement
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
 _RECEIVE_BYTES: Final = 128 * 1024
 _STOP_SECONDS: Final = 2.0
+_LONGEST_FAULT: Final = 500
 
 
 class WorkerProcess:
@@ -55,7 +56,7 @@ class WorkerProcess:
         self.limits = limits
         self.last_heard = time.monotonic()
         self.cpu_at_last_heard = 0.0
-        # What it says of itself in its greeting, and why that was not enough.
+        # What it says of itself in its greeting, and why another worker would do no better.
         self.confinement: Confinement | None = None
         self.refusal: FlowmetalError | None = None
         launched = launched or launch(limits)
@@ -131,18 +132,27 @@ class WorkerProcess:
             for message in messages:
                 kind = check_message(message)
                 if kind == "fault":
-                    self._fault = message[1]
+                    self._failed(message[1])
                 elif kind == "hello" or self.confinement is None:
                     self._greeted(message)
         except FrameError as error:
             self.kill(f"it sent {error.message}")
             return
         if self.refusal is not None:
-            self.kill(self.refusal.message)
+            self.kill(f"{self.refusal.message} ({self.refusal.remedy})")
             return
         self.cpu_at_last_heard = self.cpu_seconds() or 0.0
         if messages:
             self._on_messages(self, messages)
+
+    def _failed(self, reason: str) -> None:
+        self._fault = reason[:_LONGEST_FAULT]
+        if self.confinement is None:
+            self.refusal = InternalError(
+                f"a worker cannot come up: {self._fault}",
+                remedy="the system has the means that it names, and refuses them: look for a container or a security"
+                " module in the way",
+            )
 
     def _greeted(self, message: list[Any]) -> None:
         """Takes in how far the worker is locked in: the first that it says, before it has read anything hostile."""

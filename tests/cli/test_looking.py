@@ -240,6 +240,9 @@ def test_doctor(ran: Cli) -> None:
     assert data["versions"]["starlark-pyo3"]
     if sys.platform == "linux":
         assert set(data["worker_limits"].values()) == {True}
+        assert data["sandbox"]["level"] == ("L1" if data["sandbox"]["landlock"] else "L0")
+        assert bool(data["sandbox"]["reason"]) == (data["sandbox"]["level"] == "L0")
+        assert data["left_open"] in ran("doctor").out
     assert "none; runs go on while" in ran("doctor").out
     assert "none yet" in ran("doctor", "--home", "nowhere").out
 

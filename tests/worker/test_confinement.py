@@ -23,7 +23,7 @@ import pytest
 from flowmetal.engine.checking import check_file
 from flowmetal.engine.launching import MINIMUM_LEVEL_VARIABLE, Launched, launch, minimum_level
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.errors import LanguageError, UsageError
+from flowmetal.errors import InternalError, UsageError
 from flowmetal.settings import MIB, Limits
 from flowmetal.testing.harness import MAIN, Lab, TextSources, in_loop, value_of
 from flowmetal.testing.workers import Tapped, WorkerTap
@@ -273,8 +273,11 @@ def test_what_the_system_has_and_refuses_is_named(
     if name == "capset" and os.uname().machine != "x86_64":
         pytest.skip("the number of capset is another on this machine")
     filter_calls(monkeypatch, number, errno.E2BIG)
-    with pytest.raises(LanguageError, match=f"it could not lock itself in: {name}: Argument list too long"):
+    lab.spawn = tap = WorkerTap()
+    with pytest.raises(InternalError, match=f"it could not lock itself in: {name}: Argument list too long") as caught:
         lab.run(FLOW)
+    assert "security module" in caught.value.remedy
+    assert len(tap.pids) == 1, "another worker would not do better"
 
 
 @pytest.mark.parametrize("text", ["L2", "l1", "high"])
