@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "gc": "Remove finished runs from the journal.",
     "verify": "Re-read the whole journal and name what is damaged.",
     "doctor": "Show the home, its journal, and whether all works here.",
+    "trust": "Let the grants of a flowmetal.toml count.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its short help, in the order in which ``--help`` lists them."""

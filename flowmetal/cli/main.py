@@ -1,4 +1,4 @@
-"""Entry point of the command ``flowmetal``: turns whatever goes wrong into words and an exit code."""
+"""The command line: turns whatever goes wrong into words and an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flowmetal.errors import (
     did_you_mean,
 )
 
-_OF_A_HOME = "run|resume|log|ps|show|cancel|export|import|gc|verify|doctor"
+_OF_A_HOME = "run|resume|log|ps|show|cancel|export|import|gc|verify|doctor|trust"
 _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
 
 

@@ -32,8 +32,30 @@ def quiet_option(function: F) -> F:
 
 def allow_option(function: F) -> F:
     """Adds ``--allow``."""
-    text = "Allow an effect, for instance read=DIR or write=DIR; may be repeated. Nothing is allowed by default."
-    return click.option("--allow", metavar="EFFECT=DIR", multiple=True, help=text)(function)
+    text = (
+        "Allow an effect: read=DIR, write=DIR, net=HOST, exec=PROGRAM, env=NAME, secret=NAME@HOST, call=MODULE, "
+        "effect=NAME; may be repeated. Nothing is allowed by default."
+    )
+    return click.option("--allow", metavar="CLASS=WHAT", multiple=True, help=text)(function)
+
+
+def grant_options(function: F) -> F:
+    """Adds all that allow and deny: ``--allow``, ``--allow-all``, ``--allow-for`` and ``--deny``."""
+    deny = click.option(
+        "--deny", metavar="CLASS=WHAT", multiple=True, help="Deny an effect within what is allowed; may be repeated."
+    )
+    allow_for = click.option(
+        "--allow-for",
+        metavar="PACKAGE CLASS=WHAT",
+        nargs=2,
+        multiple=True,
+        help="Allow one loaded package an effect, of what the run is allowed; may be repeated. `none` in its place "
+        "allows it nothing.",
+    )
+    allow_all = click.option(
+        "-A", "--allow-all", is_flag=True, help="Allow everything but secrets; says on stderr what that means."
+    )
+    return allow_option(allow_all(allow_for(deny(function))))
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg]

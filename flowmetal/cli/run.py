@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import Any
 
 import click
 
-from flowmetal.cli.options import DURATION, allow_option, home_option, json_option, quiet_option
+from flowmetal.cli.options import DURATION, grant_options, home_option, json_option, quiet_option
 
 
 class RunCommand(click.Command):
@@ -20,10 +21,10 @@ class RunCommand(click.Command):
         return super().parse_args(ctx, [*ours, "--", *file])
 
     def _divide(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str], list[str]]:
-        takes_value: dict[str, bool] = {}
+        values_taken: dict[str, int] = {}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option):
-                takes_value.update(dict.fromkeys(param.opts, not param.is_flag))
+                values_taken.update(dict.fromkeys(param.opts, 0 if param.is_flag else param.nargs))
         ours: list[str] = []
         file: list[str] = []
         theirs: list[str] = []
@@ -34,10 +35,9 @@ class RunCommand(click.Command):
                 theirs += rest
             elif file and name in ctx.help_option_names:
                 theirs.append("--help")
-            elif name in takes_value:
+            elif name in values_taken:
                 ours.append(token)
-                if takes_value[name] and not equals:
-                    ours += [value for value in [next(rest, None)] if value is not None]
+                ours += islice(rest, max(0, values_taken[name] - bool(equals)))
             elif file:
                 theirs.append(token)
             else:
@@ -56,10 +56,7 @@ class RunCommand(click.Command):
 )
 @click.argument("target", metavar="FILE[:FLOW]", type=click.Path())
 @click.option("--id", "run_id", metavar="ID", help="The run's id: asked for twice, it is one run. Default: a new one.")
-@allow_option
-@click.option(
-    "--deny", metavar="EFFECT=DIR", multiple=True, help="Deny an effect within what is allowed; may be repeated."
-)
+@grant_options
 @click.option(
     "--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label to find the run by; may be repeated."
 )

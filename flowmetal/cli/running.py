@@ -12,6 +12,7 @@ from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
 from flowmetal.cli.flow_arguments import read_arguments
+from flowmetal.cli.granting import all_granted
 from flowmetal.cli.options import parse_labels
 from flowmetal.cli.outcomes import finish
 from flowmetal.cli.text import with_home
@@ -26,7 +27,9 @@ from flowmetal.journal.keys import check_user_id, new_run_id
 from flowmetal.journal.starting import Begun
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.permissions.vocabulary import PATH_EFFECTS
 from flowmetal.settings import Limits
+from flowmetal.sources import working_directory
 from flowmetal.values import Wire, pack
 
 
@@ -37,6 +40,8 @@ def run_target(
     run_id: str | None,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
+    allow_all: bool,
+    allow_for: tuple[tuple[str, str], ...],
     labels: tuple[str, ...],
     timeout: float | None,
     args_file: str | None,
@@ -53,9 +58,10 @@ def run_target(
     file, name = split_target(target)
     now = time.time()
     labels_given = parse_labels(labels)
-    grants = parse_grants(allow, deny, os.getcwd())
+    asked = parse_grants(allow, deny, working_directory(), allow_for=allow_for)
     chosen = check_user_id(run_id) if run_id is not None else new_run_id(Path(file).stem, now)
     label, sources = locate_program(file)
+    grants, notices = all_granted(asked, allow_all, sources.root, home)
     wants_help = "--help" in theirs
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
@@ -69,7 +75,9 @@ def run_target(
         )
         deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
         request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
-        tell_missing(grants, display)
+        tell_missing(asked, display)
+        for notice in notices:
+            display.notice(notice)
         begun = engine.begin(program, request)
         explain(begun, program, display, home)
         if begun.outcome == "adopted":
@@ -126,7 +134,7 @@ def request_of(
     """What the engine is asked for."""
     reference = flow.reference if flow is not None else ""
     name = flow.name if flow is not None else Path(file).name
-    return RunRequest(run_id, reference, name, pack([[], kwargs]), grants, os.getcwd(), labels, deadline_ms)
+    return RunRequest(run_id, reference, name, pack([[], kwargs]), grants, working_directory(), labels, deadline_ms)
 
 
 def tell_missing(grants: GrantSet, display: Display) -> None:
@@ -134,7 +142,7 @@ def tell_missing(grants: GrantSet, display: Display) -> None:
     rows = grants.to_data()
     for option in ("allow", "deny"):
         for effect, path, *_ in rows[option]:
-            if not os.path.exists(path):
+            if effect in PATH_EFFECTS and not os.path.exists(path):
                 display.notice(f"--{option} {effect}={path}: there is no such file or directory yet")
 
 

@@ -28,7 +28,9 @@ def command(run_id: str, home: str | None, as_json: bool) -> int:
     header = journal.require(run_id)
     data = _data(journal, header)
     if as_json:
-        print(json.dumps(data, ensure_ascii=False, indent=2))
+        from flowmetal.cli.text import json_text
+
+        print(json_text(data, indent=2))
     else:
         _print(data, home)
         if "failure" in data:
@@ -45,6 +47,15 @@ def _print_failure(journal: Journal, header: Header, home: str | None) -> None:
     print()
     for line in failure_lines(journal, header, failure_of(load(journal, header.run_id, header.result)), home):
         print(line)
+
+
+def _grants(grants: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        name: [f"{row[0]}={row[1]}" for row in grants[name]] for name in ("allow", "deny") if name in grants
+    }
+    if "packages" in grants:
+        shown["packages"] = {label: _grants(some) for label, some in grants["packages"]}
+    return shown
 
 
 def _data(journal: Journal, header: Header) -> dict[str, Any]:
@@ -81,7 +92,7 @@ def _data(journal: Journal, header: Header) -> dict[str, Any]:
     if header.result is not None:
         data.update(result_data(load(journal, header.run_id, header.result)))
     data["flows_started"] = sum(1 for _ in journal.descendants(header.run_id))
-    data["grants"] = {name: [f"{row[0]}={row[1]}" for row in rows] for name, rows in grants.items()}
+    data["grants"] = _grants(grants)
     data["base_dir"] = facts.get("base_dir", "")
     data["program"] = header.program
     data["code"] = {short_name(label): digest for label, digest in facts.get("program", [])}
@@ -116,6 +127,10 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("flows started", data["flows_started"] or None),
         ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
         ("denied", ", ".join(data["grants"].get("deny", []))),
+        *(
+            (f"  {label}", ", ".join([*some["allow"], *(f"no {each}" for each in some["deny"])]) or "nothing")
+            for label, some in data["grants"].get("packages", {}).items()
+        ),
         ("relative to", data["base_dir"]),
         ("code", data["program"]),
         *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],

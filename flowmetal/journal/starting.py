@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from flowmetal.errors import ConflictError, InternalError, RunBusyError, UnknownRunError
 from flowmetal.journal import blobs, event_reading, garbage, meta, ownership
@@ -164,11 +164,15 @@ def _arguments(_started: Event, packed: bytes) -> str:
 
 
 def _grants(started: Event, _packed: bytes) -> str:
-    grants = started.fields["grants"]
+    return _cut(", ".join(_grant_words(started.fields["grants"])))
+
+
+def _grant_words(grants: dict[str, Any]) -> list[str]:
     shown = [f"{effect}={path}" for effect, path, *_ in grants.get("allow", [])]
     shown += [f"no {effect}={path}" for effect, path, *_ in grants.get("deny", [])]
-    shown += [f"{label}: {_compact(some)}" for label, some in grants.get("packages", [])]
-    return _cut(", ".join(shown))
+    for label, some in grants.get("packages", []):
+        shown.append(f"{label} {' and '.join(_grant_words(some)) or 'nothing'}")
+    return shown
 
 
 def _compact(value: Wire) -> str:

@@ -179,9 +179,9 @@ def parse_grant(option: str, text: str, world: World, *, denying: bool = False) 
         UsageError: a text that is no grant.
     """
     effect, equals, resource = text.partition("=")
+    shown = f"`{option} {plain(text)}`"
     if equals or effect.isidentifier():
         check_effect(effect)
-    shown = f"`{option} {plain(text)}`"
     if not resource:
         example = effect if effect in EXAMPLES else "read"
         what = EXAMPLES[example].lower().replace("name@host", "name and host")

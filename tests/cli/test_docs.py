@@ -16,7 +16,7 @@ PAGE = (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8")
 # A command that is listed and not there yet needs no section yet.
 COMMANDS = [name for name in lazy.COMMANDS if (CHECKOUT / "flowmetal" / "cli" / f"{lazy.module_of(name)}.py").exists()]
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][a-z-]*")
 
 
 def options_of(command: click.Command) -> set[str]:

@@ -150,8 +150,8 @@ def test_what_a_refusal_proposes_helps(grants: GrantSet, want: Want, stack: tupl
         more = GrantSet((resolved(next(tokens)),))
         grants = grants.widen(GrantSet((), (), ((label, more),)) if label else more)
     again = decide(grants, want, stack, fold=False)
-    # A program is found anew when it is granted: elsewhere than the flow means it is another one.
-    assert isinstance(again, Allowed) or want.effect == "exec", again.message
+    # One name may have led elsewhere when the other side was granted it; that is no help, and is said.
+    assert isinstance(again, Allowed) or want.effect == "exec" or "to different files" in again.message
 
 
 @given(SETS, WANTS)
