@@ -7,6 +7,7 @@ import os
 
 import msgpack
 
+from flowmetal.engine.attempts import packed_policy, with_deadline
 from flowmetal.engine.recovery import take_up
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -72,11 +73,20 @@ def _begin(
         labels=dict(fields["labels"]),
         args_digest=digest,
         grants_digest=parent.grants.digest(),
+        policy=packed_policy(msgpack.unpackb(action.args)[2]),
     )
+    header = with_deadline(header, ledger.now_ms)
     kept = ledger.field(run_id, args)
     modules = tuple(dict.fromkeys((*run.modules, *action.modules)))
     started = events.started(
-        ledger.now_ms, action.target, action.name, kept, detached=True, modules=modules, root=facts
+        ledger.now_ms,
+        action.target,
+        action.name,
+        kept,
+        detached=True,
+        modules=modules,
+        policy=header.policy or None,
+        root=facts,
     )
     ledger.append(run_id.encode(), started)
     ledger.put_header(header)

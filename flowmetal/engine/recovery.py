@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowmetal.engine.attempts import RETRY
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.table import RootState, Start
@@ -16,8 +17,6 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     header = root.header
     runs.roots[header.run_id] = root
     runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
-    if header.deadline_ms is not None:
-        runs.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
     _take_up_one(runs, scheduler, root, header)
     for each in journal.descendants(header.run_id):
         if not each.is_finished:
@@ -25,6 +24,11 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
 
 
 def _take_up_one(runs: Runs, scheduler: Scheduler, root: RootState, header: Header) -> None:
+    if header.deadline_ms is not None:
+        runs.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
+    if header.wake_action == RETRY:
+        runs.take_up_waiting(header)
+        return
     if header.status != "waiting" or header.wake_at_ms is None or header.wake_action is None:
         scheduler.enqueue(Start(header.run_id, root))
         return

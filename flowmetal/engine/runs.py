@@ -13,16 +13,18 @@ from typing import Any, Final, Protocol
 
 import msgpack
 
+from flowmetal.engine.attempts import RETRY, Attempts, packed_policy, with_deadline
+from flowmetal.engine.earlier import History
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
-from flowmetal.engine.timers import DEADLINE, Timers
+from flowmetal.engine.timers import Timers
 from flowmetal.errors import ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
 from flowmetal.journal.keys import root_of, sort_key
 from flowmetal.policy import policy_items
-from flowmetal.values import Failure, Wire, err, is_ok_packed, ok, pack, substitute_tasks
+from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, ok, pack, substitute_tasks
 
 OK_NONE: Final = pack(ok())
 _MAX_CAUSES: Final = 16
@@ -81,6 +83,7 @@ class Runs:
         self.finished: Callable[[Header, bytes], None]
         self.root_taken_up: Callable[[str], None]
         self._enqueue = enqueue
+        self._attempts = Attempts(ledger, timers, enqueue)
 
     def tell(self, what: Callable[[Observer], None]) -> None:
         """Tells the observer, if there is one, as soon as everything appended so far is durable."""
@@ -123,8 +126,11 @@ class Runs:
         if action.deps:
             values = {number: msgpack.unpackb(run.task_results[number])["result"][1] for number in action.deps}
             args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
+        settings = call[2] if len(call) > 2 else None
+        if run.header.attempt > 1 and self._take_over(run, action, args, kwargs, settings):
+            return
         if action.verb in ("do", "start"):
-            self.perform(run, action, args, kwargs, call[2] if len(call) > 2 else None)
+            self.perform(run, action, args, kwargs, settings)
             return
         try:
             packed = pack([args, kwargs]) if action.deps or len(call) > 2 else action.args
@@ -134,31 +140,47 @@ class Runs:
             )
             self.deliver(run.run_id, action.number, pack(err(failure)))
             return
-        if len(call) > 2 and policy_items(call[2]).get("detach"):
+        if policy_items(settings).get("detach"):
             self.start_detached(run, action, packed)
             return
-        self.start_child(run, action, packed)
+        self.start_child(run, action, packed, settings)
+
+    def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire], settings: Wire) -> bool:
+        """Takes the result of an earlier attempt at the run, if that did the same and it was Ok."""
+        if action.is_reopened or policy_items(settings).get("detach"):
+            return False
+        if run.earlier is None:
+            if not self.ledger.commit():
+                return False
+            run.earlier = History(self.ledger.journal, run.run_id, run.header.attempt_seq, but=action.number)
+        taken = run.earlier.take(action.target, args, kwargs)
+        if taken is None:
+            return False
+        self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)
+        return True
 
     def start_root(self, root: RootState, args: bytes) -> None:
         """Makes a root run ready whose ``started`` has just been written."""
         header = root.header
         self.roots[header.run_id] = root
-        if header.deadline_ms is not None:
-            self.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
+        self._attempts.arm(header)
         self.tell(lambda observer: observer.started(header.run_id, header.name, "", 0))
         self.fresh.add(header.run_id)
         self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
 
-    def start_child(self, run: HotRun, action: OpenAction, args: bytes) -> None:
+    def start_child(self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None) -> None:
         """Begins a child run of its own, unless it has begun already in an earlier life of its parent."""
         run_id = child_id(run.run_id, action.number)
         if action.is_reopened and self.ledger.journal.header(run_id) is not None:
             return
-        header = self.begin_child(run, action, args, self.ledger.now_ms)
+        header = self.begin_child(run, action, args, self.ledger.now_ms, settings)
+        self._attempts.arm(header)
         self.fresh.add(run_id)
         self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
 
-    def begin_child(self, run: HotRun, action: OpenAction, args: bytes, started_ms: int) -> Header:
+    def begin_child(
+        self, run: HotRun, action: OpenAction, args: bytes, started_ms: int, settings: Wire = None
+    ) -> Header:
         """Writes a child's ``started`` and its header."""
         number, flow, name = action.number, action.target, action.name
         run_id = child_id(run.run_id, number)
@@ -171,7 +193,10 @@ class Runs:
             parent=run.run_id,
             program=run.header.program,
             main=run.header.main,
+            policy=packed_policy(settings),
         )
+        if header.policy:
+            header = with_deadline(header, started_ms)
         started = events.started(
             started_ms,
             flow,
@@ -179,6 +204,7 @@ class Runs:
             self.ledger.field(run_id, args),
             line=action.line,
             modules=_all_modules(run, action),
+            policy=header.policy or None,
         )
         self.ledger.append(run_id.encode(), started)
         self.ledger.put_header(header)
@@ -189,14 +215,21 @@ class Runs:
     # -- results ---------------------------------------------------------------------------------------
 
     def deliver(
-        self, run_id: str, number: int, value: bytes, *, worker_knows: bool = False, by: Sequence[str] = ()
+        self,
+        run_id: str,
+        number: int,
+        value: bytes,
+        *,
+        worker_knows: bool = False,
+        by: Sequence[str] = (),
+        taken_from: int = 0,
     ) -> None:
         """Appends the result of an action and shows it to whoever waits for it.
 
         ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.  ``by``: the grants
-        that allowed it.
+        that allowed it.  ``taken_from``: the action of an earlier attempt whose result it is.
         """
-        self.ledger.result(run_id, number, value, by=by)
+        self.ledger.result(run_id, number, value, by=by, taken_from=taken_from)
         self.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
         self._show(run_id, number, value, worker_knows)
 
@@ -287,7 +320,10 @@ class Runs:
         self.deliver(run_id, wait.number, pack(ok(answer)))
 
     def timer_fired(self, run_id: str, number: int) -> None:
-        """A timer of a run came due: the end of a sleep, or of a wait's patience."""
+        """A timer of a run came due: the end of a sleep, or of a wait's patience, or a pause before an attempt."""
+        if number == RETRY:
+            self.begin_attempt(run_id)
+            return
         wait = self.waits.get(run_id)
         if wait is not None and wait.number == number:
             self._answer_wait(run_id, wait, None if wait.is_any else [n not in wait.missing for n in wait.numbers])
@@ -307,9 +343,11 @@ class Runs:
     # -- ends ------------------------------------------------------------------------------------------
 
     def finish(self, header: Header, value: bytes, *, status: str = "", worker_knows: bool = False) -> None:
-        """Ends a run: its ``finished`` and its parent's ``result`` are in one batch."""
+        """Ends a run, unless it is tried again: its ``finished`` and its parent's ``result`` are in one batch."""
         run_id = header.run_id
         status = status or ("ok" if is_ok_packed(value) else "err")
+        if status == "err" and header.policy and self._again(header, value):
+            return
         kept = self.ledger.field(run_id, value)
         self.ledger.append(run_id.encode(), events.finished(self.ledger.now_ms, status, kept))
         header = replace(
@@ -329,6 +367,33 @@ class Runs:
         else:
             self.roots.pop(run_id, None)
             self.ledger.when_durable(lambda: self.finished(header, value))
+
+    def _again(self, header: Header, value: bytes) -> bool:
+        """Plans the next attempt at a run that ended in Err; False if there is none."""
+        planned = self._attempts.plan(header, failure_of(msgpack.unpackb(value)))
+        if planned is None:
+            return False
+        waiting, reason, delay_seconds = planned
+        self.forget(header.run_id)
+        if header.is_root:
+            self.roots[header.run_id].header = waiting
+        self._attempts.wait(waiting)
+        self.tell(lambda observer: observer.retrying(header.run_id, 0, waiting.attempt, reason, delay_seconds))
+        return True
+
+    def begin_attempt(self, run_id: str) -> None:
+        """Begins the attempt that a run has waited for."""
+        root = self.roots.get(root_of(run_id))
+        header = self.ledger.journal.header(run_id) if self.ledger.commit() else None
+        if root is None or header is None or header.wake_action != RETRY:
+            return
+        begun = self._attempts.begin(header, root)
+        if begun.is_root:
+            root.header = begun
+
+    def take_up_waiting(self, header: Header) -> None:
+        """Goes on waiting for a run's next attempt."""
+        self._attempts.wait(header)
 
     def is_unfinished(self, run_id: str) -> bool:
         """Whether a run may still be written to."""

@@ -145,6 +145,8 @@ class Scheduler:
         run.is_streaming, run.is_live = True, False
         started = self._runs.ledger.journal.raw_history(run_id, 0, 1)
         run.streamed, body = started[0]
+        run.streamed = max(run.streamed, header.attempt_seq)
+        run.last_action = header.attempt_base
         fields = unpack_plain(body)
         run.modules = tuple(fields.get("P", ()))
         self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], fields.get("l", ""), replay=True)
@@ -161,7 +163,9 @@ class Scheduler:
             "nonce": run.root.nonce,
             "attempt": run.header.attempt,
             "started_ms": started_ms,
-            "inlining": not run.alone,
+            # Only what comes by the engine can be taken over from an earlier attempt.
+            "inlining": not run.alone and run.header.attempt == 1,
+            "base": run.header.attempt_base,
             "line": line,
             "replay": replay,
         }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.engine.attempts import packed_policy, with_deadline
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.programs import Programs, program_key
 from flowmetal.engine.table import ProgramState, RootState
@@ -63,6 +64,8 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         deadline_ms=request.deadline_ms,
         on_deny=request.on_deny,
     )
+    flow = program.flows.get(request.flow)
+    policy = packed_policy(flow.policy) if flow is not None else b""
     header = Header(
         run_id=request.run_id,
         flow=request.flow,
@@ -75,8 +78,11 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         labels=dict(request.labels),
         args_digest=hashlib.sha256(request.args).hexdigest(),
         grants_digest=request.grants.digest(),
+        policy=policy,
     )
-    started = events.started(now_ms, request.flow, request.name, kept, root=facts)
+    if policy:
+        header = with_deadline(header, now_ms)
+    started = events.started(now_ms, request.flow, request.name, kept, policy=policy or None, root=facts)
     code = {digest: program.sources[label] for label, digest in digests.items()}
     return StartRequest(header, started, code, blobs)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.errors import FlowmetalError
@@ -17,6 +17,7 @@ from flowmetal.journal.headers import Header
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.settings import Limits
+from flowmetal.values import Wire
 
 TASK_VERBS: Final = frozenset({"run", "start"})
 FLOW_VERBS: Final = frozenset({"call", "run"})
@@ -83,6 +84,22 @@ class StoppedRun:
     error: FlowmetalError
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A result of an earlier attempt: the number of its action, and the encoded Result."""
+
+    number: int
+    value: bytes
+
+
+class Earlier(Protocol):
+    """What the earlier attempts of a run have done."""
+
+    def take(self, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+        """The result of the next occurrence of a call; None if it is to be done."""
+        ...
+
+
 @dataclass(slots=True)
 class OpenAction:
     """An action without a result; ``missing`` are the tasks it still depends on."""
@@ -135,6 +152,8 @@ class HotRun:
     answered: bool = False
     evicting: bool = False
     inline_child: str = ""
+    # What earlier attempts have done, read when it is first asked for.
+    earlier: Earlier | None = None
     is_inline: bool = False
     alone: bool = False
 

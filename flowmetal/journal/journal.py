@@ -114,6 +114,18 @@ class Journal:
                     return event_reading.decode(data, place_of("events", key))
         return None
 
+    def last_number(self, run_id: str) -> int:
+        """The number of a run's latest action, 0 without one.
+
+        Raises:
+            JournalError: an event after it, or it, is damaged.
+        """
+        with self.store.view() as view:
+            for key, data in view.scan("events", *own_range(run_id), reverse=True):
+                if event_reading.kind_of(data) in ("action", "child"):
+                    return int(event_reading.decode(data, place_of("events", key)).fields["number"])
+        return 0
+
     def tree_last_sequence(self, root_id: str) -> int:
         """The highest sequence in a root's whole tree: what an adopting ``Writer.raise_sequence`` needs."""
         below = (header.run_id for header in self.descendants(root_id))

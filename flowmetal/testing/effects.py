@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,13 +11,15 @@ from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.values import Wire
 
 
-def scripted(mode: Literal["inline", "thread"] = "thread", **performed: Callable[[Arguments], Wire]) -> Registry:
+def scripted(
+    mode: Literal["inline", "thread", "async"] = "thread", **performed: Callable[[Arguments], Wire | Awaitable[Wire]]
+) -> Registry:
     """The standard effects, those of these names performed by functions of their arguments.
 
-    A function may raise ``EffectFailure``, block, or raise what no effect may.
+    With ``mode`` async these are coroutine functions.  A function may raise ``EffectFailure``, block, or raise what no effect may.
     """
 
-    def changed(name: str, perform: Callable[[Arguments], Wire]) -> None:
+    def changed(name: str, perform: Callable[[Arguments], Wire | Awaitable[Wire]]) -> None:
         effects[name] = replace(STANDARD[name], mode=mode, perform=lambda _allowed, args, _context: perform(args))
 
     effects = dict(STANDARD)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flowmetal.actions.registry import STANDARD, Registry
+from flowmetal.actions.services import Services
 from flowmetal.assembly import JOURNAL_DIRECTORY, prelude_directory
 from flowmetal.clock import Clock, SystemClock
 from flowmetal.engine.engine import Engine, Outcome
@@ -83,6 +84,7 @@ class Lab:
     clock: Clock = field(default_factory=SystemClock)
     spawn: Spawn = WorkerProcess
     allow: tuple[str, ...] = ("read=.", "write=.")
+    services: Services = field(default_factory=Services)
 
     @property
     def journal(self) -> Journal:
@@ -99,7 +101,15 @@ class Lab:
         (self.home / "engines").mkdir(parents=True, exist_ok=True)
         ownership.sweep(self.home)
         protected = (os.path.realpath(self.home),)
-        engine = Engine(self.journal, ownership.acquire(self.home), self.registry, protected, self.clock, self.spawn)
+        engine = Engine(
+            self.journal,
+            ownership.acquire(self.home),
+            self.registry,
+            protected,
+            self.clock,
+            self.spawn,
+            self.services,
+        )
         try:
             yield engine
         finally:
@@ -122,7 +132,7 @@ class Lab:
         async def life() -> Outcome:
             with self.engine() as engine:
                 await self.start(engine, flow, run_id, **more)
-                return await asyncio.wait_for(engine.outcome(run_id), seconds)
+                return await _end_of(engine, run_id, seconds)
 
         return in_loop(life)
 
@@ -134,7 +144,7 @@ class Lab:
                 header = engine.adopt(run_id)
                 if header.is_finished:
                     return Outcome(header, self.journal.payload(run_id, header.result))
-                return await asyncio.wait_for(engine.outcome(run_id), seconds)
+                return await _end_of(engine, run_id, seconds)
 
         return in_loop(life)
 
@@ -146,6 +156,13 @@ class Lab:
         """The histories of a root and all below it."""
         ids = [root_id, *sorted((each.run_id for each in self.journal.descendants(root_id)), key=sort_key)]
         return {run_id: self.events(run_id) for run_id in ids}
+
+
+async def _end_of(engine: Engine, run_id: str, seconds: float) -> Outcome:
+    try:
+        return await asyncio.wait_for(engine.outcome(run_id), seconds)
+    finally:
+        await engine.stop()
 
 
 def make_lab(directory: Path, store: Store | None = None, **changes: Any) -> Lab:

@@ -147,6 +147,7 @@ class Session:
         run.started = moment_text(run.started_ms * 1_000)
         run.last_now = run.started_ms * 1_000
         run.inlining = about["inlining"]
+        run.number = about["base"]
         run.line = about["line"]
         if about["replay"]:
             run.history = History()
