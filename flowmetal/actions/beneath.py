@@ -28,6 +28,7 @@ from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure, os
 from flowmetal.actions.place import Place, fenced
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.permissions.paths import absolute, below, contains, parts
+from flowmetal.permissions.protection import protected_name
 
 MAX_LINKS: Final = 40
 """Links followed on the way to one file, as many as Linux follows."""
@@ -115,6 +116,10 @@ class _Walk:
         for fence in self.allowed.fences:
             if contains(fence, path):
                 raise fenced(self.verb, self.shown, fence)
+        never = protected_name(path) if self.allowed.want.effect == "write" else ""
+        if never:
+            shown = plain(self.shown)
+            raise EffectFailure(f"cannot {self.verb} `{shown}`: {never}", kind="denied", details={"path": shown})
         return Place(self.fd, name, path, self.fences, self.verb, self.shown)
 
     def close(self) -> None:

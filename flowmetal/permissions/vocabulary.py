@@ -105,7 +105,7 @@ def check_form(effect: str, resource: str, named: str) -> None:
             bad = named if is_canonical(resource) else resource
             raise UsageError(f"the grant {effect}={bad!r} is not an absolute path in its shortest form")
     elif effect == "exec":
-        fits = _is_program(divide_digest(resource)[0]) and _is_program(named)
+        fits = is_program(divide_digest(resource)[0]) and is_program(named)
     elif effect == "secret":
         fits = _is_secret(resource) and _is_secret(named)
     else:
@@ -127,6 +127,11 @@ def divide_secret(resource: str) -> tuple[str, str, str]:
         if destination.startswith(f"{kind}:"):
             return name, kind, destination.removeprefix(f"{kind}:")
     return name, "host", destination
+
+
+def is_program(text: str) -> bool:
+    """Whether ``text`` is the bare name of a program or an absolute path in its shortest form."""
+    return is_canonical(text) or (bool(text) and "/" not in text and "\0" not in text)
 
 
 def _path(effect: str, text: str, world: World) -> str:
@@ -208,16 +213,12 @@ def _destination(pattern: Pattern) -> Pattern:
     return pattern
 
 
-def _is_program(text: str) -> bool:
-    return is_canonical(text) or (bool(text) and "/" not in text and "\0" not in text)
-
-
 def _is_secret(text: str) -> bool:
     name, kind, destination = divide_secret(text)
     if not is_name(name):
         return False
     if kind == "exec":
-        return _is_program(destination)
+        return is_program(destination)
     if kind == "call":
         return _DOTTED.fullmatch(destination) is not None
     return destination == ANY or str(_destination(parse_pattern(destination))) == destination

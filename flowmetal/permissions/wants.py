@@ -9,7 +9,8 @@ from flowmetal.errors import UsageError
 from flowmetal.permissions.grants import Grant
 from flowmetal.permissions.hosts import Target, parse_target
 from flowmetal.permissions.paths import is_canonical
-from flowmetal.permissions.vocabulary import ANY, PATH_EFFECTS, check_effect, check_form, divide_secret
+from flowmetal.permissions.texts import plain
+from flowmetal.permissions.vocabulary import ANY, PATH_EFFECTS, check_effect, check_form, divide_secret, is_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def check_want(want: Want) -> None:
     resource = want.resource
     if want.effect in PATH_EFFECTS:
         if not is_canonical(resource):
-            raise UsageError(f"{resource!r} is not an absolute path in its shortest form")
+            raise UsageError(f"`{plain(resource)}` is not an absolute path in its shortest form")
     elif want.effect == "net":
         parse_target(resource)
     elif want.effect == "secret":
@@ -87,9 +88,12 @@ def check_want(want: Want) -> None:
         else:
             check_form("secret", resource, resource)
     elif resource == ANY or not resource:
-        raise UsageError(f"`{resource}` is not one resource of class {want.effect}")
+        raise UsageError(f"`{plain(resource)}` is not one resource of class {want.effect}")
     elif want.effect == "call" and ":" not in resource:
-        raise UsageError(f"`{resource}` is not MODULE:FUNCTION")
+        raise UsageError(f"`{plain(resource)}` is not MODULE:FUNCTION")
+    elif want.effect == "exec":
+        if not is_program(resource):
+            raise UsageError(f"`{plain(resource)}` is neither the name of a program nor an absolute path")
     else:
         check_form(want.effect, resource, resource)
 

@@ -123,6 +123,18 @@ def test_writing_through_a_link_replaces_its_target(desk: Desk, base: Path) -> N
     assert sorted(os.listdir(base / "out")) == ["dir", "l", "new"]
 
 
+@pytest.mark.parametrize("target", ["repository/.git/hooks", "repository/.git"])
+def test_a_link_to_what_is_never_written_is_denied(desk: Desk, base: Path, target: str) -> None:
+    (base / "out" / "repository" / ".git" / "hooks").mkdir(parents=True)
+    (base / "out" / "l").symlink_to(target)
+    (base / "out" / "config").symlink_to("flowmetal.toml")
+    for path in ("out/l/pre-commit", "out/config", "out/repository/.git/config", "out/flowmetal.lock"):
+        assert desk.failure("write", path, "evil").kind == "denied"
+        assert desk.failure("append", path, "evil").kind == "denied"
+    assert [names for *_, names in os.walk(base / "out" / "repository") if names] == []
+    assert sorted(os.listdir(base / "out")) == ["config", "l", "repository"]
+
+
 def test_writing_through_a_link_that_leads_out_is_denied(desk: Desk, base: Path) -> None:
     (base / "out" / "l").symlink_to("../elsewhere/secret.txt")
     (base / "out" / "d").symlink_to("../elsewhere")

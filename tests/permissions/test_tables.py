@@ -135,6 +135,8 @@ OK = ""
         ("exec=* !exec=/bin/curl", "exec=/bin/curl", "is denied"),
         ("exec=*", "exec=*", "is not one resource"),
         ("exec=*", "exec=", "is not one resource"),
+        ("exec=*", "exec=./tool", "neither the name of a program nor an absolute path"),
+        ("exec=*", "exec=/bin/../tool", "neither the name of a program nor an absolute path"),
         # env
         ("env=HOME", "env=HOME", OK),
         ("env=HOME", "env=HOME2", "reading the variable HOME2 is not granted: add --allow env=HOME2"),
@@ -149,6 +151,9 @@ OK = ""
         ("secret=TOKEN@api.example", "secret=OTHER@api.example:443", "the secret OTHER to api.example:443 is not"),
         ("secret=TOKEN@*.example", "secret=TOKEN@api.example:443", OK),
         ("secret=TOKEN@127.0.0.1:9000", "secret=TOKEN@127.0.0.1:9000", OK),
+        ("secret=TOKEN@[::1]:9000", "secret=TOKEN@[::1]:9000", OK),
+        ("secret=TOKEN@api.example", "secret=TOKEN@exec:443", "is for another destination"),
+        ("secret=TOKEN@api.example", "secret=TOKEN@127.1:443", "neither a name nor an address"),
         ("secret=TOKEN@exec:kubectl", "secret=TOKEN@exec:/bin/kubectl", OK),
         ("secret=TOKEN@exec:kubectl", "secret=TOKEN@exec:/bin/curl", "is for another destination"),
         ("secret=TOKEN@exec:kubectl", "secret=TOKEN@api.example:443", "is for another destination"),
