@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowmetal.cli.main import main
+from flowmetal.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.settings import Limits
-from flowmetal.sources import FileSources, locate
+from flowmetal.sources import FileSources, locate, require_utf8, working_directory
 
 JOURNAL_DIRECTORY = "journal"
 QUOTA_BYTES = DEFAULT_QUOTA_BYTES
@@ -29,9 +29,16 @@ DURABILITY_VARIABLE = "FLOWMETAL_DURABILITY"
 
 
 def home_path(option: str | None = None) -> Path:
-    """The home directory: the option, else ``$FLOWMETAL_HOME``, else the platform's user state directory."""
+    """The home directory: the option, else ``$FLOWMETAL_HOME``, else the platform's user state directory.
+
+    Raises:
+        UsageError: it is not UTF-8, or relative to a working directory that is no more.
+    """
     chosen = option or os.environ.get("FLOWMETAL_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_state_dir("flowmetal"))
+    if not chosen:
+        return Path(platformdirs.user_state_dir("flowmetal"))
+    path = Path(os.path.expanduser(require_utf8(chosen, "the home")))
+    return path if path.is_absolute() else Path(working_directory()) / path
 
 
 def durability() -> Literal["full", "os"]:

@@ -54,9 +54,10 @@ class FlowmetalError(Exception):
 
     def show(self) -> str:
         """The error as several lines of plain text, for stderr."""
-        lines = [f"error: {self.message}"]
+        # Names and messages of a flow may be in it; none of their lines may pass for one of ours.
+        lines = ["error: " + self.message.replace("\n", "\n  | ")]
         if self.place:
-            lines.append(f"  --> {self.place}")
+            lines.append("  --> " + self.place.replace("\n", "\\n"))
         if self.excerpt:
             lines.append(self.excerpt.rstrip("\n"))
         if self.remedy:

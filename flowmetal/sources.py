@@ -34,7 +34,7 @@ class FileSources:
         if package not in ("", PRELUDE):
             raise LanguageError(f"there is no package {package}")
         path = directory / name
-        shown = name if is_prelude(label) else os.path.relpath(path)
+        shown = name if is_prelude(label) else _shown(path)
         try:
             resolved = path.resolve(strict=True)
             if not resolved.is_relative_to(directory.resolve()):
@@ -53,6 +53,42 @@ class FileSources:
         except OSError:
             return ""
         return did_you_mean(path.name, names)
+
+
+def working_directory() -> str:
+    """The directory that relative paths count from.
+
+    Raises:
+        UsageError: it has been removed, may not be looked at, or its path is not UTF-8.
+    """
+    try:
+        return require_utf8(os.getcwd(), "the working directory")
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be used: {error.strerror}",
+            remedy="it was probably removed: change into one that exists",
+        ) from None
+
+
+def require_utf8(path: str, what: str) -> str:
+    """``path``, which the journal must be able to hold.
+
+    Raises:
+        UsageError: it has bytes that are not UTF-8; ``what`` it is begins the message.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {path!r} is not a path in UTF-8", remedy="rename it, or choose another") from None
+    return path
+
+
+def _shown(path: Path) -> str:
+    """A file as a person would name it from where they are."""
+    try:
+        return os.path.relpath(path)
+    except OSError:
+        return str(path)
 
 
 def read_regular(path: Path, limit_bytes: int) -> bytes:
@@ -86,6 +122,7 @@ def locate(file: str, prelude: Path) -> tuple[str, FileSources]:
         raise UsageError(f"there is no file {file}{did_you_mean(file, names)}")
     if not path.is_file():
         raise UsageError(f"{file} is not a file")
+    require_utf8(file, "the file")
     folder = path.resolve().parent
     root = next((each for each in [folder, *folder.parents] if (each / PROJECT_FILE).is_file()), folder)
     return f"//{path.resolve().relative_to(root).as_posix()}", FileSources(root, prelude)

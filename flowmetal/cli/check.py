@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from flowmetal.cli.options import json_option
@@ -20,34 +18,34 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     be read.
     """
     import asyncio
-    import os
 
     from flowmetal.assembly import locate_program
+    from flowmetal.cli.text import continued, drawn, json_text, printable
     from flowmetal.engine.checking import check_file
     from flowmetal.language.diagnostics import Diagnostic
     from flowmetal.settings import Limits
 
     programs = [(file, *locate_program(file)) for file in files]
-    found: dict[tuple[str, int, int], Diagnostic] = {}
+    # Of several files each is named from its own program's root, as `run` names it.
+    found: dict[tuple[str, str, int, int], Diagnostic] = {}
     for _, label, sources in programs:
         sources.text_of(label)  # what cannot be read is no finding but an error
     for _, label, sources in programs:
         for each in asyncio.run(check_file(label, sources, Limits())):
             name, line, column = (*each.place.split(":"), "0", "0")[:3]
-            path = os.path.relpath(sources.root / name) if name else ""
-            found.setdefault((path, int(line), int(column)), each)
+            found.setdefault((str(sources.root), name, int(line), int(column)), each)
     if as_json:
         data = [
             {"file": path, "line": at, "column": beside, "message": each.message, "help": each.hint}
-            for (path, at, beside), each in found.items()
+            for (_, path, at, beside), each in found.items()
         ]
-        print(json.dumps(data, ensure_ascii=False, indent=2))
+        print(json_text(data, indent=2))
     else:
-        for (path, at, beside), each in found.items():
+        for (_, path, at, beside), each in found.items():
             place = ":".join([path, *(str(number) for number in (at, beside) if number)])
-            print(f"{place}: {each.message}")
+            print(f"{printable(place)}: {continued(each.message)}")
             if each.excerpt:
-                print(each.excerpt)
+                print(drawn(each.excerpt))
             if each.hint:
-                print(f"  help: {each.hint}")
+                print(f"  help: {continued(each.hint)}")
     return 1 if found else 0

@@ -58,7 +58,12 @@ def drive(
     """
     if journal is None:
         journal = open_journal(home_path(home))
-    return asyncio.run(_drive(journal, home, quiet, work, spare))
+    at_first = signal.getsignal(signal.SIGINT)
+    try:
+        return asyncio.run(_drive(journal, home, quiet, work, spare))
+    finally:
+        # The loop leaves Python's own way behind, a traceback.
+        signal.signal(signal.SIGINT, at_first)
 
 
 async def _drive(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flowmetal.cli.reading import load
-from flowmetal.cli.text import rfc3339
+from flowmetal.cli.text import json_text, rfc3339
 from flowmetal.journal.events import Event
 from flowmetal.journal.journal import Journal
 from flowmetal.language.labels import short_name
@@ -90,6 +89,6 @@ def _value_data(value: Wire) -> dict[str, Any]:
     return {"value": to_json_data(value)}
 
 
-def print_json(journal: Journal, run_id: str, sequence: int, event: Event) -> None:
+def print_json(journal: Journal, run_id: str, sequence: int, event: Event, flush: bool = True) -> None:
     """Prints one event as one line."""
-    print(json.dumps(to_data(journal, run_id, sequence, event), ensure_ascii=False), flush=True)
+    print(json_text(to_data(journal, run_id, sequence, event)), flush=flush)

@@ -14,7 +14,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, failure_of, to_json_data
 
-_LOG_LIMIT = 2_000
+_LOG_LIMIT = 500
 _DETAILS_LIMIT = 200
 
 
@@ -32,14 +32,14 @@ def asked_for(journal: Journal, run_id: str, event: Event) -> str:
         return f"sleep until {rfc3339(event.fields.get('due_ms', 0))}"
     if verb in ("wait", "wait_any"):
         tasks = args[0]
-        many = f"{', '.join(f'#{number}' for number in tasks[:8])}{', …' if len(tasks) > 8 else ''}"
+        many = printable(f"{', '.join(f'#{number}' for number in tasks[:8])}{', …' if len(tasks) > 8 else ''}")
         within = f" for at most {_duration(args[1])}" if len(args) > 1 and args[1] is not None else ""
         return f"{verb} {many}{within}"
     if verb == "cancel":
-        return f"cancel #{args[0]}"
+        return f"cancel #{show_value(args[0])}"
     if verb == "close":
         return "cancel what is still open"
-    return f"{verb}()"
+    return f"{printable(verb)}()"
 
 
 def _duration(seconds: object) -> str:
@@ -103,7 +103,7 @@ def log_line(journal: Journal, run_id: str, event: Event) -> str:
     fields = load(journal, run_id, event.fields["fields"])
     if isinstance(fields, dict) and fields.get("dict"):
         text += "  " + show_call([], fields["dict"], 200)
-    level = event.fields["level"]
+    level = printable(event.fields["level"])
     return f"{level}: {cut(text, _LOG_LIMIT)}" if level not in ("info", "print") else f"· {cut(text, _LOG_LIMIT)}"
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flowmetal.cli.text import printable
-from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.errors import UsageError, ValueCodecError, did_you_mean
+from flowmetal.language.argument_texts import load_json
 from flowmetal.language.arguments import Argument, bind
 from flowmetal.language.flows import FlowInfo
 from flowmetal.sources import read_regular
@@ -96,7 +97,7 @@ def read_file(file: str) -> dict[str, Wire]:
     """
     try:
         text = read_regular(Path(file), _MAX_ARGS_BYTES).decode()
-        data = json.loads(text)
+        data = load_json(text)
     except OSError as error:
         raise UsageError(f"--args {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -109,7 +110,10 @@ def read_file(file: str) -> dict[str, Wire]:
         raise UsageError(f"--args {file} is not JSON that can be read: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"--args {file} holds no object", remedy='it is read as {"argument": value, …}')
-    return {name: from_python(value) for name, value in data.items()}
+    try:
+        return {name: from_python(value) for name, value in data.items()}
+    except ValueCodecError as error:
+        raise UsageError(f"--args {file}: {error.message}", remedy=error.remedy) from None
 
 
 def _read_tokens(flow: FlowInfo, target: str, tokens: list[str]) -> dict[str, Wire]:
@@ -121,16 +125,24 @@ def _read_tokens(flow: FlowInfo, target: str, tokens: list[str]) -> dict[str, Wi
         elif argument.name in given:
             raise UsageError(f"{option_of(argument)} is given twice")
         else:
-            given[argument.name] = argument.parse(text)
+            given[argument.name] = _parse(argument, text)
     return given
 
 
 def _item(argument: Argument, text: str) -> Wire:
     of = argument.options.get("of")
     if of is None:
-        return Argument(argument.name, "any", True, None, "", {}).parse(text)
+        return _parse(Argument(argument.name, "any", True, None, "", {}), text)
     pairs = of[1]["dict"]
-    return Argument(argument.name, of[0], True, None, "", dict(zip(pairs[::2], pairs[1::2], strict=True))).parse(text)
+    item = Argument(argument.name, of[0], True, None, "", dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    return _parse(item, text)
+
+
+def _parse(argument: Argument, text: str) -> Wire:
+    try:
+        return argument.parse(text)
+    except ValueCodecError as error:
+        raise UsageError(f"the argument `{argument.name}`: {error.message}", remedy=error.remedy) from None
 
 
 def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argument, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -23,7 +22,7 @@ def command(file: str, as_json: bool) -> int:
     from flowmetal.assembly import locate_program
     from flowmetal.cli.flow_arguments import usage_of
     from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
-    from flowmetal.cli.text import printable
+    from flowmetal.cli.text import json_text, printable
     from flowmetal.engine.programs import Programs
     from flowmetal.engine.table import ProgramState
     from flowmetal.language.labels import short_name
@@ -65,7 +64,7 @@ def command(file: str, as_json: bool) -> int:
                     "arguments": arguments,
                 }
             )
-        print(json.dumps(data, ensure_ascii=False, indent=2))
+        print(json_text(data, indent=2))
         return 0
     if not flows:
         click.echo(f"{file} makes no flows; `name = flow(_name_impl)` makes one", err=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from flowmetal.cli.options import RUN_ID, home_option, json_option
@@ -31,7 +29,7 @@ def command(run_id: str, follow: bool, home: str | None, as_json: bool) -> int:
         event_lines.follow(journal, header, show)
     elif as_json:
         for run, sequence, event in event_lines.in_order(journal, header):
-            print(json.dumps(event_data.to_data(journal, run, sequence, event), ensure_ascii=False))
+            event_data.print_json(journal, run, sequence, event, flush=False)
     else:
         log_tree.print_tree(journal, header, home)
     return 0

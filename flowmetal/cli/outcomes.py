@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from flowmetal.cli.reading import flow_of, result_data, seconds_of, started_of
-from flowmetal.cli.text import printable, with_home
+from flowmetal.cli.text import continued, drawn, json_text, printable, with_home
 from flowmetal.engine.engine import Outcome
 from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED, FlowmetalError
 from flowmetal.journal.headers import Header
@@ -30,7 +29,7 @@ def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | Non
     header = outcome.header
     wire = unpack(outcome.value) if outcome.value is not None else {"result": [True, None, None]}
     if as_json:
-        print(json.dumps(summary(header, wire), ensure_ascii=False))
+        print(json_text(summary(header, wire)))
     elif is_ok(wire):
         print_value(wire["result"][1])
     if is_ok(wire):
@@ -55,11 +54,14 @@ def summary(header: Header, wire: Wire) -> dict[str, Any]:
 
 
 def print_value(value: Wire) -> None:
-    """Prints a result: nothing for None, a string as it is, anything else as indented JSON."""
+    """Prints a result: nothing for None, a string, anything else as indented JSON.
+
+    A string is printed as it is, but for what a terminal would obey.
+    """
     if isinstance(value, str):
-        print(value)
+        print(printable(value, keep="\n\t") if sys.stdout.isatty() else value)
     elif value is not None:
-        print(json.dumps(to_json_data(value), ensure_ascii=False, indent=2))
+        print(json_text(to_json_data(value), indent=2))
 
 
 def failure_lines(journal: Journal, header: Header, failure: Failure, home: str | None) -> Iterator[str]:
@@ -68,15 +70,15 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
     for at, each in enumerate(failure.chain()):
         words = "error" if at == 0 else "caused by"
         flow = f"{each.flow}: " if each.flow and each.flow not in each.message else ""
-        yield printable(f"{words}: {flow}{each.message}  [{each.kind}]", keep="\n\t")
+        yield f"{words}: {continued(f'{flow}{each.message}')}  [{printable(each.kind)}]"
         if each.source:
             yield f"  --> {printable(each.source)}"
         excerpt = each.trace if "|" in each.trace else sources.excerpt(each.source)
         if excerpt:
-            yield printable(excerpt.rstrip("\n"), keep="\n\t")
+            yield drawn(excerpt)
         if each.trace and each.trace != excerpt:
             yield "  called from:"
-            yield printable(each.trace.rstrip("\n"), keep="\n\t")
+            yield drawn(each.trace)
         details = to_json_data(each.details) or {}
         shown = (
             {name: value for name, value in details.items() if name != "option"}
@@ -84,7 +86,7 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
             else details
         )
         if shown:
-            yield f"  details: {printable(json.dumps(shown, ensure_ascii=False))}"
+            yield f"  details: {json_text(shown)}"
     yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ def command(
 ) -> int:
     """List runs, newest first: id, status, flow, start, duration, and what an unfinished one waits for."""
     from flowmetal.cli.reading import flow_of, newest_roots, open_existing
+    from flowmetal.cli.text import json_text
     from flowmetal.errors import HomeError
 
     wanted_labels = parse_labels(labels)
@@ -57,7 +57,7 @@ def command(
     now_ms = int(time.time() * 1_000)
     if as_json:
         for header in rows:
-            print(json.dumps(_data(journal, header, now_ms), ensure_ascii=False))
+            print(json_text(_data(journal, header, now_ms)))
         return 0
     _print_table(journal, rows, now_ms, home)
     if len(found) > len(rows):
@@ -93,7 +93,7 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str
     for header in headers:
         note = printable(_waits_for(journal, header, now_ms))
         if header.moved_to:
-            note = f"moved to {printable(header.moved_to)}"
+            note = printable(_moved(header))
         elif is_interrupted(journal, header):
             note = f"interrupted: {with_home(f'flowmetal resume {header.run_id}', home)}"
         duration = show_seconds(seconds_of(header, now_ms))
@@ -104,6 +104,12 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str
         print_table(["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"], rows)
     else:
         print("no runs", file=sys.stderr)
+
+
+def _moved(header: Header) -> str:
+    """What became of a run that `flowmetal export --move` took out of this home."""
+    more = "" if header.is_finished else "; it goes on where that is imported"
+    return f"moved into {header.moved_to} by `export --move`{more}"
 
 
 def _waits_for(journal: Journal, header: Header, now_ms: int) -> str:

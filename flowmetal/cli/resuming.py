@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 
 from flowmetal.cli import outcomes
@@ -17,6 +16,7 @@ from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.sources import working_directory
 from flowmetal.values import is_ok_packed
 
 _WATCH_SECONDS = 0.25
@@ -29,7 +29,7 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
     Raises:
         FlowmetalError: one of them does not exist or is no root run; nothing has been done then.
     """
-    more = parse_grants(allow, (), os.getcwd())
+    more = parse_grants(allow, (), working_directory())
     existing = open_existing(home)
     for run_id in run_ids:
         root_only(existing.require(run_id), "resume")
@@ -57,7 +57,7 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
 
 def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
     """Goes on with every free unfinished run; the worst exit code."""
-    more = parse_grants(allow, (), os.getcwd())
+    more = parse_grants(allow, (), working_directory())
     existing = None if watch else open_existing(home)
     worst = [EXIT_OK]
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from datetime import UTC, datetime
+from typing import Any, Final
 
 from flowmetal.values import Failure, Wire
+
+_OF_AN_EXCERPT: Final = re.compile(r" *[0-9]* *\||  \S+:[0-9]+(:[0-9]+)?, in \S+$")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -22,6 +26,26 @@ def _escape(char: str) -> str:
         return short
     code = ord(char)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def continued(text: str) -> str:
+    """Text of a flow after words of ours: its later lines are marked, so that none can pass for a line of ours."""
+    return printable(text, keep="\n\t").rstrip("\n").replace("\n", "\n  | ")
+
+
+def drawn(text: str) -> str:
+    """Lines of source or of a call stack as the interpreter writes them; what is of another form is marked."""
+    lines = printable(text, keep="\n\t").rstrip("\n").split("\n")
+    return "\n".join(line if _OF_AN_EXCERPT.match(line) else f"  | {line}" for line in lines)
+
+
+def json_text(data: Any, indent: int | None = None) -> str:
+    """JSON in which what no terminal should get, and what some take for the end of a line, is escaped."""
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    if text.isprintable():
+        return text
+    # Only a string holds such a character, but for the line ends of the indentation; escapes of JSON are UTF-16.
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def cut(text: str, limit: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from flowmetal.cli.options import home_option, json_option
@@ -19,18 +17,14 @@ def command(home: str | None, as_json: bool) -> int:
     Names each problem with its place and what to do. Exit code 3 when there is one.
     """
     from flowmetal.cli.reading import open_existing
-    from flowmetal.cli.text import printable
+    from flowmetal.cli.text import json_text, printable
 
     journal = open_existing(home)
     count = 0
     for problem in journal.verify():
         count += 1
         if as_json:
-            print(
-                json.dumps(
-                    {"place": problem.place, "problem": problem.message, "remedy": problem.remedy}, ensure_ascii=False
-                )
-            )
+            print(json_text({"place": problem.place, "problem": problem.message, "remedy": problem.remedy}))
         else:
             print(printable(f"{problem.place}: {problem.message}\n  help: {problem.remedy}", keep="\n"))
     if not as_json:

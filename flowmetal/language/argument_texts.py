@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from flowmetal.language.argument_types import Unfit
 from flowmetal.values import Wire, from_python, to_text
@@ -22,6 +22,8 @@ def parse_text(kind: str, options: Mapping[str, Wire], text: str) -> Wire:
         Unfit: it means none.
     """
     if kind == "int":
+        if re.fullmatch(r"[+-]?[0-9]{4097,}", text):
+            raise Unfit(f"must be an int of at most 4,096 digits, not of {len(text):,}")
         if not _INT.fullmatch(text):
             raise Unfit(f"must be an int, not {text!r}")
         return from_python(int(text))  # 4,096 digits is what Python's own limit lets through
@@ -47,8 +49,31 @@ def _choice_text(choice: Wire) -> str:
     return choice if isinstance(choice, str) else to_text(choice)
 
 
+def load_json(text: str) -> Any:
+    """JSON as Python's data.
+
+    Raises:
+        ValueError: it is none, or has a number that cannot be held as it is.
+        RecursionError: it is nested too deep.
+    """
+    return json.loads(text, parse_float=_float, parse_int=_int)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is larger than any float")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > 4_096:
+        raise ValueError(f"an int has {len(text):,} digits, and 4,096 are the most")
+    return int(text)
+
+
 def _parse_json(text: str) -> Wire:
     try:
-        return from_python(json.loads(text))
+        return from_python(load_json(text))
     except (ValueError, RecursionError) as error:
         raise Unfit(f"must be JSON: {error}") from None
