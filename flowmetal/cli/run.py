@@ -37,7 +37,12 @@ class RunCommand(click.Command):
                 theirs.append("--help")
             elif name in values_taken:
                 ours.append(token)
-                ours += islice(rest, max(0, values_taken[name] - bool(equals)))
+                missing = max(0, values_taken[name] - bool(equals))
+                values = list(islice(rest, missing))
+                if len(values) < missing:
+                    many = "an argument" if values_taken[name] == 1 else f"{values_taken[name]} arguments"
+                    raise click.BadOptionUsage(name, f"Option '{name}' requires {many}.", ctx)
+                ours += values
             elif file:
                 theirs.append(token)
             else:

@@ -143,7 +143,8 @@ def test_what_packages_may_do_is_recorded_with_the_run(project: Cli) -> None:
         (["--allow", "secret=TOKEN"], "does not say where the secret may go"),
         (["--allow-for", "deploy", "net=a.example"], "`deploy` is no package"),
         (["--allow-for", "x.org/a", "net=a b"], "`--allow-for x.org/a net=a b`: "),
-        (["--allow-for", "x.org/a"], "allow-for"),
+        (["--allow-for", "x.org/a"], "option '--allow-for' requires 2 arguments"),
+        (["--allow"], "option '--allow' requires an argument"),
         (["--deny", "net=127.1"], "neither a name nor an address"),
     ],
 )
