@@ -73,7 +73,7 @@ def net_resource(host: str, port: int, method: str) -> str:
     return str(parse_target(f"{host}:{port}/{method}"))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def parse_pattern(text: str) -> Pattern:
     """The pattern that ``text`` is.
 
@@ -90,7 +90,7 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(star + canonical_name(below), None, _port(port), _methods(methods))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def parse_target(text: str) -> Target:
     """The target that ``host:port/METHOD`` is; the method may be missing.
 

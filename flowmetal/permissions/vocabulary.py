@@ -131,7 +131,7 @@ def divide_secret(resource: str) -> tuple[str, str, str]:
 
 def is_program(text: str) -> bool:
     """Whether ``text`` is the bare name of a program or an absolute path in its shortest form."""
-    return is_canonical(text) or (bool(text) and "/" not in text and "\0" not in text)
+    return _is_utf8(text) and (is_canonical(text) or (bool(text) and "/" not in text and "\0" not in text))
 
 
 def _path(effect: str, text: str, world: World) -> str:

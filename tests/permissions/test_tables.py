@@ -135,6 +135,8 @@ OK = ""
         ("exec=* !exec=/bin/curl", "exec=/bin/curl", "is denied"),
         ("exec=*", "exec=*", "is not one resource"),
         ("exec=*", "exec=", "is not one resource"),
+        ("exec=*", "exec=\udcff", "neither the name of a program nor an absolute path"),
+        ("exec=*", "exec=a\0b", "neither the name of a program nor an absolute path"),
         ("exec=*", "exec=./tool", "neither the name of a program nor an absolute path"),
         ("exec=*", "exec=/bin/../tool", "neither the name of a program nor an absolute path"),
         # env
