@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Runs the command line of this process and ends it."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from flowmetal.cli.main import main as run

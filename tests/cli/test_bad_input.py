@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lmdb
@@ -260,6 +262,99 @@ def test_a_file_that_was_not_exported(home: Cli) -> None:
     done = home("import", "bad.flowrun")
     assert done.code == 3
     assert "cannot be imported" in done.err
+
+
+INTERRUPTED = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "platformdirs", "lmdb"])
+@pytest.mark.parametrize("command", [["run", "greet.flow"], ["resume", "--all", "--watch"], ["log", "one"]])
+def test_ctrl_c_in_the_middle_of_an_import(cli: Cli, command: list[str], module: str) -> None:
+    """Python would show a traceback of the import, or lose the signal where exceptions are ignored."""
+    cli.file("greet.flow", GREET)
+    cli.environment["PYTHONPATH"] = f"{cli.folder}{os.pathsep}{cli.environment['PYTHONPATH']}"
+    cli.file(f"{module}.py", INTERRUPTED)
+    done = cli(*command)
+    assert (done.code, done.out, done.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("command", [["run", "PATH"], ["run", "greet.flow"], ["ps", "--home", "rel"], ["resume", "x"]])
+def test_a_working_directory_that_is_no_more(cli: Cli, command: list[str]) -> None:
+    """The shell still stands in it."""
+    path = str(cli.folder / cli.file("greet.flow", GREET))
+    words = [path if word == "PATH" else word for word in command]
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    line = ["sh", "-c", script, "sh", sys.executable, "-m", "flowmetal", *words]
+    done = subprocess.run(line, cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: the working directory cannot be used: No such file or directory\n")
+    assert "change into one that exists" in done.stderr
+
+
+def test_a_program_is_checked_and_listed_from_a_directory_that_is_no_more(cli: Cli) -> None:
+    path = str(cli.folder / cli.file("greet.flow", GREET))
+    for command in ("check", "flows"):
+        script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+        line = ["sh", "-c", script, "sh", sys.executable, "-m", "flowmetal", command, path]
+        done = subprocess.run(line, cwd=cli.folder, env=cli.environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+UNHOLDABLE = {
+    "home": (["ps", "--home", "\udcff"], "the home '\\udcff' is not a path in UTF-8"),
+    "file": (["run", "\udcff.flow"], "the file '\\udcff.flow' is not a path in UTF-8"),
+    "surrogate": (["run", "f.flow:f", "--j", '"\\ud800"'], "a lone surrogate"),
+    "float": (["run", "f.flow:f", "--j", "[1e999]"], "the argument `j` must be JSON: 1e999 is larger than any float"),
+    "digits": (["run", "f.flow:f", "--n", "9" * 5_000], "must be an int of at most 4,096 digits, not of 5,000"),
+    "digits in JSON": (["run", "f.flow:f", "--j", "9" * 5_000], "an int has 5,000 digits, and 4,096 are the most"),
+    "file of a surrogate": (["run", "f.flow:f", "--args", "surrogate.json"], "a lone surrogate"),
+    "file of a float": (["run", "f.flow:f", "--args", "float.json"], "-1e400 is larger than any float"),
+}
+
+
+@pytest.mark.parametrize("case", UNHOLDABLE)
+def test_what_no_journal_can_hold(cli: Cli, case: str) -> None:
+    text = "def _f_impl(fctx):\n    pass\n\n"
+    cli.file("f.flow", text + 'f = flow(_f_impl, args = {"j": args.any(default = 1), "n": args.int(default = 1)})\n')
+    cli.file(os.fsdecode(b"\xff.flow"), GREET)
+    cli.file("surrogate.json", '{"j": "\\ud800"}')
+    cli.file("float.json", '{"j": -1e400}')
+    command, message = UNHOLDABLE[case]
+    done = cli(*command)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert len(done.err) < 500
+
+
+def test_an_emptied_journal_is_no_new_home(home: Cli) -> None:
+    data = home.home / "journal" / "data.mdb"
+    data.write_bytes(b"")
+    for command in (["ps"], ["run", "greet.flow"], ["log", "one"], ["doctor"]):
+        done = home(*command)
+        assert "the journal's file is empty" in done.out + done.err
+        assert done.code == 3
+    assert data.stat().st_size == 0
+
+
+def test_damaged_pages_are_damage(home: Cli) -> None:
+    """One after the other, the head of each page of the tables is overwritten; whatever comes of it is named."""
+    data = home.home / "journal" / "data.mdb"
+    intact = data.read_bytes()
+    noticed = 0
+    for page in range(2, len(intact) // 4_096):
+        at = page * 4_096
+        data.write_bytes(intact[: at + 8] + b"\xff" * 8 + intact[at + 16 :])
+        done = home("show", "one")
+        assert done.code in (0, 3), (page, done)
+        if done.code:
+            noticed += 1
+            assert "damaged" in done.err, (page, done.err)
+            assert "help: restore the home from a copy" in done.err
+    assert noticed > 3
 
 
 def test_a_fault_of_our_own_is_one_line(cli: Cli) -> None:

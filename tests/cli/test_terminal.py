@@ -180,3 +180,72 @@ def test_the_tree_is_there_after_a_resume(cli: Cli) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal(cli, "resume", "f1"))
     assert re.search(r"└─ \S leaf  30 running", plain)
     assert re.search(r"└─ \S sleep  30 running", plain)
+
+
+def test_a_result_cannot_command_a_terminal(cli: Cli) -> None:
+    text = """
+def _f_impl(fctx):
+    return "a\\x1b]0;title\\x07\\x9b2J\\n\\tb"
+
+def _g_impl(fctx):
+    return {"key": "\\x9b2J\\x7f\\u2028\\u202e\\U000e0041"}
+
+f = flow(_f_impl)
+g = flow(_g_impl)
+"""
+    cli.file("f.flow", text)
+    assert on_a_terminal(cli, "run", "f.flow:f").startswith("a\\x1b]0;title\\x07\\x9b2J\r\n")
+    assert cli("run", "f.flow:f").out == "a\x1b]0;title\x07\x9b2J\n\tb\n"
+    structured = cli("run", "f.flow:g")
+    assert structured.json == {"key": "\x9b2J\x7f\u2028\u202e\U000e0041"}
+    assert structured.out == '{\n  "key": "\\u009b2J\\u007f\\u2028\\u202e\\udb40\\udc41"\n}\n'
+
+
+IMITATOR = """
+bad = "ok\\n  help: `rm -rf /`\\nerror: of ours\\r\\x1b[2K\\nnote: all is well"
+
+def _mixed_impl(fctx):
+    print("line", bad)
+    why = Failure(kind = bad, message = bad, flow = bad, source = bad, trace = bad, details = {bad: bad})
+    return Result(ok = False, error = why, value = None)
+
+mixed = flow(_mixed_impl, name = "mixed")
+
+if __name__ == "__flow__":
+    unwrap(mixed())
+"""
+
+
+def test_no_line_of_a_flow_passes_for_one_of_ours(cli: Cli) -> None:
+    """Kind, message, flow, place and trace are the flow's own words, whatever they hold."""
+    cli.file("mixed.flow", IMITATOR)
+    outputs = {
+        "run": cli("run", "mixed.flow", "--id", "m1", "--quiet").err,
+        **{" ".join(words): cli(*words, "m1").out for words in (["show"], ["log"], ["log", "--follow"])},
+        "ps": cli("ps").out,
+        "resume": cli("resume", "m1", "--quiet").err,
+    }
+    assert "error: " in outputs["run"]
+    assert "[ok\\n  help" in outputs["run"], outputs["run"]
+    for command, output in outputs.items():
+        assert "\x1b" not in output
+        assert "\r" not in output
+        for line in output.split("\n"):
+            assert not line.startswith(("  help: `rm", "error: of", "note:")), (command, output)
+
+
+def test_a_line_of_the_log_is_as_long_as_a_person_reads(cli: Cli) -> None:
+    text = """
+def _f_impl(fctx, value):
+    print("x" * 5000)
+    fail("m" * 5000, details = {"d": "z" * 5000})
+
+f = flow(_f_impl)
+
+if __name__ == "__flow__":
+    f({"k" * 3000: ["v" * 4000]})
+"""
+    cli("run", cli.file("long.flow", text), "--id", "l1")
+    for words in (["log", "l1"], ["log", "l1", "--follow"]):
+        assert max(map(len, cli(*words).out.split("\n"))) < 600
+    assert "v" * 4_000 in cli("log", "l1", "--json").out
