@@ -55,31 +55,32 @@ class History:
         journal: where the history is; everything of it must be committed.
         run_id: the run.
         attempt_seq: the sequence of the event with which the present attempt began.
-        but: the number of an action that is recorded and has not been asked about yet.
     """
 
-    def __init__(self, journal: Journal, run_id: str, attempt_seq: int, but: int) -> None:
+    def __init__(self, journal: Journal, run_id: str, attempt_seq: int) -> None:
         self._journal = journal
         self._run_id = run_id
-        self._but = but
         # Where the result of each key's n-th occurrence is: the sequence of the event, the number of the action.
         self._found: dict[tuple[_Key, int], tuple[int, int]] = {}
-        self._counts: dict[_Key, int] = {}
+        self._present = _Attempt()
         self._read(attempt_seq)
 
-    def take(self, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
-        """The result of the next occurrence of a call; None if it is to be done."""
-        key = _key_of(target, args, kwargs)
-        if key is None:
-            return None
-        occurrence = self._counts.get(key, 0)
-        self._counts[key] = occurrence + 1
-        found = self._found.get((key, occurrence))
+    def take(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+        """The result that action ``number`` of the present attempt takes over; None if it is to be done."""
+        present = self._present
+        occurrence = present.occurrences.get(number)
+        if occurrence is None:
+            key = _key_of(target, args, kwargs)
+            if key is None:
+                return None
+            occurrence = present.occurrences[number] = (key, present.counts.get(key, 0))
+            present.counts[key] = occurrence[1] + 1
+        found = self._found.get(occurrence)
         if found is None:
             return None
-        sequence, number = found
+        sequence, taken_from = found
         (_, body), *_ = self._journal.raw_history(self._run_id, sequence - 1, 1)
-        return Taken(number, unpack_plain(body)["v"])
+        return Taken(taken_from, unpack_plain(body)["v"])
 
     def _read(self, attempt_seq: int) -> None:
         attempt = _Attempt()
@@ -91,13 +92,13 @@ class History:
                     attempt = _Attempt()
                 self._note(attempt, sequence, event, is_earlier=sequence <= attempt_seq)
             after = events[-1][0]
-        self._counts = attempt.counts if after > attempt_seq else {}
+        self._present = attempt
 
     def _note(self, attempt: _Attempt, sequence: int, event: dict[str, Any], *, is_earlier: bool) -> None:
         kind = event["k"]
         if kind == _ACTION and "v" not in event:
             verb, _, target = event["c"].partition(" ")
-            if event["n"] != self._but and (verb in FLOW_VERBS or verb in EFFECT_VERBS):
+            if verb in FLOW_VERBS or verb in EFFECT_VERBS:
                 asked = _Asked(target, event["a"], tuple(event.get("d", ())))
                 attempt.open[event["n"]] = asked
                 self._count(attempt, event["n"], asked)

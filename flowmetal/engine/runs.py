@@ -147,13 +147,13 @@ class Runs:
 
     def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire], settings: Wire) -> bool:
         """Takes the result of an earlier attempt at the run, if that did the same and it was Ok."""
-        if action.is_reopened or policy_items(settings).get("detach"):
+        if policy_items(settings).get("detach"):
             return False
         if run.earlier is None:
             if not self.ledger.commit():
                 return False
-            run.earlier = History(self.ledger.journal, run.run_id, run.header.attempt_seq, but=action.number)
-        taken = run.earlier.take(action.target, args, kwargs)
+            run.earlier = History(self.ledger.journal, run.run_id, run.header.attempt_seq)
+        taken = run.earlier.take(action.number, action.target, args, kwargs)
         if taken is None:
             return False
         self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)

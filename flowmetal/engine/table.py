@@ -95,8 +95,8 @@ class Taken:
 class Earlier(Protocol):
     """What the earlier attempts of a run have done."""
 
-    def take(self, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
-        """The result of the next occurrence of a call; None if it is to be done."""
+    def take(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+        """The result that action ``number`` takes over; None if it is to be done."""
         ...
 
 
