@@ -12,7 +12,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "flowmetal"
 
-GROUND = {"", "clock", "errors", "identity", "policy", "settings", "values"}
+GROUND = {"", "clock", "errors", "identity", "json_reading", "json_writing", "policy", "settings", "values"}
 """What every room may use; "" is ``flowmetal/__init__.py``."""
 
 MAY_USE = {
@@ -24,6 +24,8 @@ MAY_USE = {
     "settings": {"errors"},
     "values": {"errors"},
     "policy": {"errors", "settings", "values"},
+    "json_reading": {"errors", "values"},
+    "json_writing": {"errors", "json_reading", "values"},
     # first floor: rooms that do not know each other
     "net": GROUND,
     "language": GROUND,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowmetal.json_reading import _first_fault
 from flowmetal.language.primitives import PrimitiveError
-from flowmetal.language.primitives.json_reading import _first_fault, json_decode
+from flowmetal.language.primitives.json_reading import json_decode
 from flowmetal.language.primitives.json_writing import json_encode
 from flowmetal.values import MAX_BYTES, from_python
 

@@ -1,24 +1,15 @@
-"""What every primitive uses: its one error, and text of a flow inside a message."""
+"""What every primitive uses: its one error, text of a flow inside a message, and the limit of a result."""
 
 from __future__ import annotations
 
-import json
-
+from flowmetal.json_reading import show, too_large
 from flowmetal.values import MAX_BYTES
+
+__all__ = ["PrimitiveError", "bounded", "show"]
 
 
 class PrimitiveError(Exception):
     """A helper was given what it cannot use; the text is what the author of the flow sees."""
-
-
-def show(text: str, limit: int = 40) -> str:
-    """Text of a flow inside a message: quoted, escaped, short."""
-    return json.dumps(text if len(text) <= limit else text[: limit - 1] + "…", ensure_ascii=False)
-
-
-def too_large(text: str) -> bool:
-    """Whether a text takes more than ``MAX_BYTES`` in UTF-8."""
-    return len(text) * 4 > MAX_BYTES and len(text.encode()) > MAX_BYTES
 
 
 def bounded(name: str, text: str) -> str:
