@@ -87,7 +87,7 @@ def _failure(failure: Failure) -> str:
     if isinstance(details, dict):
         details = {name: value for name, value in details.items() if name != "option"}
     shown = f"  {cut(printable(json.dumps(details, ensure_ascii=False)), _DETAILS_LIMIT)}" if details else ""
-    place = f"  at {printable(failure.source)}" if failure.source else ""
+    place = f"  at {cut(printable(failure.source), _DETAILS_LIMIT)}" if failure.source else ""
     return f"{show_failure_line(failure)}{shown}{place}"
 
 

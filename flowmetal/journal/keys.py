@@ -13,8 +13,8 @@ import struct
 from typing import Final
 
 from flowmetal.errors import UsageError
+from flowmetal.identity import MAX_RUN_ID_BYTES
 
-MAX_RUN_ID_BYTES: Final = 400
 MAX_USER_ID_CHARS: Final = 100
 MAX_STEM_CHARS: Final = 60
 
@@ -56,22 +56,6 @@ def new_run_id(stem: str, now: float) -> str:
 
 def _base32(number: int, chars: int) -> str:
     return "".join(_ALPHABET[number >> (5 * place) & 31] for place in reversed(range(chars)))
-
-
-def child_id(parent: str, number: int, attempt: int = 1) -> str:
-    """The id of the child that action ``number`` of ``parent`` starts; from attempt 2 on with ``~attempt``.
-
-    Raises:
-        UsageError: the id would pass 400 bytes.
-    """
-    child = f"{parent}.{number}" if attempt == 1 else f"{parent}.{number}~{attempt}"
-    if len(child) > MAX_RUN_ID_BYTES:
-        raise UsageError(
-            f"the flows are nested too deep: a run id would pass {MAX_RUN_ID_BYTES} bytes",
-            place=f"{parent[:60]}…",
-            remedy="let flows call each other less deeply, e.g. with a loop instead of recursion",
-        )
-    return child
 
 
 def root_of(run_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -124,6 +125,7 @@ def test_two_processes_with_one_id(steps: Cli) -> None:
 
 
 def test_who_follows_goes_on_when_the_first_dies(steps: Cli) -> None:
+    steps.file("steps.flow", STEPS.replace("60ms", "300ms"))  # the second must start while the first runs
     first = steps.start(*RUN)
     until(lambda: steps.text("out.txt"))
     second = steps.start(*RUN)
@@ -249,3 +251,51 @@ def test_a_replay_that_asks_for_something_else(steps: Cli) -> None:
     # The append that was under way at the kill may be done again; what was not asked for then is not done now.
     assert set(steps.text("out.txt").splitlines()) <= before | {f"step {len(before)}"}
     assert "interrupted: flowmetal resume r1" in steps("ps").out
+
+
+NAP = 'if __name__ == "__flow__":\n    print("up")\n    sleep("1h")\n'
+
+
+@pytest.mark.parametrize("taken", ["", "engines", "journal/data.mdb"])
+def test_a_home_that_is_taken_away_under_a_run(cli: Cli, taken: str) -> None:
+    """The run ends by name, and goes on when the home is back; a follower of its log ends too."""
+    run = cli.start("run", cli.file("nap.flow", NAP), "--id", "n1")
+    until(lambda: "sleep" in cli("log", "n1").out)
+    follower = cli.start("log", "n1", "--follow")
+    assert follower.stdout is not None
+    while "sleep" not in follower.stdout.readline():
+        pass
+    away = cli.folder / "away"
+    (cli.home / taken).rename(away)
+    done = cli.end(run)
+    assert done.code == 3
+    assert "error: the home was moved, removed or replaced while it was in use\n" in done.err
+    assert "flowmetal resume" in done.err
+    if taken != "engines":
+        assert cli.end(follower).code == 3
+    else:
+        follower.kill()
+        follower.communicate()
+    away.rename(cli.home / taken)
+    assert "interrupted: flowmetal resume n1" in cli("ps").out
+    assert cli("cancel", "n1").code == 0
+    assert cli("verify").code == 0
+
+
+def test_a_disk_that_is_full_at_a_resume_is_all_that_is_told(steps: Cli) -> None:
+    """No run is waited for that nobody drives any more."""
+    process = steps.start(*RUN)
+    until(lambda: steps.text("out.txt"))
+    process.kill()
+    steps.end(process)
+    size = (steps.home / "journal" / "data.mdb").stat().st_size
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    steps.file("sitecustomize.py", limited)
+    steps.environment["PYTHONPATH"] = f"{steps.folder}{os.pathsep}{steps.environment['PYTHONPATH']}"
+    done = steps("resume", "r1")
+    assert done.code == 3
+    assert "error: the disk refused" in done.err
+    assert "waiting for" not in done.err
+    (steps.folder / "sitecustomize.py").unlink()
+    assert steps("resume", "r1").code == 0
+    assert set(steps.text("out.txt").splitlines()) == set(EIGHT.splitlines())

@@ -311,3 +311,21 @@ def test_a_wait_that_ran_out_says_so(cli: Cli) -> None:
     cli("run", cli.file("a.flow", text), "--id", "r1")
     seen = [line for line in cli("log", "r1").out.splitlines() if " wait #" in line]
     assert ["→ 1 of 2 done" in seen[0], "→ ok" in seen[1], "→ late" in seen[2]] == [True, True, True]
+
+
+def test_check_and_run_name_a_file_alike(cli: Cli) -> None:
+    """From the program's root, wherever one stands; so do the places in a journal, which knows no other."""
+    cli.file("project/flowmetal.toml", "")
+    main = cli.file("project/flows/main.flow", 'load("./part.flow", "x")\n')
+    cli.file("project/flows/part.flow", "x = 1\ny = lenn([])\n")
+    checked = cli("check", main)
+    assert checked.code == 1
+    assert checked.out.startswith("flows/part.flow:2:5: ")
+    assert cli("check", main, "--json").json[0]["file"] == "flows/part.flow"
+    assert "--> flows/part.flow:2:5\n" in cli("run", main).err
+
+
+def test_a_run_that_was_moved_says_where_it_went(cli: Cli) -> None:
+    cli("run", cli.file("a.flow", 'if __name__ == "__flow__":\n    print(1)\n'), "--id", "a1")
+    cli("export", "a1", "--move", "-o", "a1.flowrun")
+    assert "moved into a1.flowrun by `export --move`\n" in cli("ps").out
