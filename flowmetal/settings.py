@@ -62,7 +62,9 @@ class Limits:
     http_ratio: int = 100
     """How many bytes a compressed one may become."""
     exec_output_bytes: int = 10 * MIB
-    """What is kept of a program's output; the rest is dropped."""
+    """What is kept of a program's output, and never more than a value holds; the rest is dropped."""
+    exec_file_bytes: int = 10 * GIB
+    """What a program may print into a file."""
     hot_runs: int = 128
     """Runs that one worker holds in memory."""
 

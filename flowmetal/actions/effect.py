@@ -47,7 +47,8 @@ class EffectContext:
 
     ``idempotency_key`` is the same on every attempt, of which ``attempt`` counts from 1; relative paths are against
     ``base_dir`` (absolute).  ``run_key`` are the 16 random bytes of the root run.  ``services`` are what the engine
-    shares among all actions.
+    shares among all actions.  An effect under way may add functions to ``final_words``: what they give, JSON-like, goes
+    into the details of the failure when its time is up.
     """
 
     idempotency_key: str
@@ -57,6 +58,7 @@ class EffectContext:
     run_key: bytes = b""
     limits: Limits = field(default_factory=Limits)
     services: Services = field(default_factory=Services)
+    final_words: list[Callable[[], Mapping[str, object]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

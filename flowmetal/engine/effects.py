@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from flowmetal.actions.effect import EffectContext, EffectFailure
@@ -19,6 +20,7 @@ from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
 from flowmetal.engine.flights import (
     Flight,
+    cut_off_details,
     interrupted_failure,
     perform,
     perform_async,
@@ -239,6 +241,7 @@ class Effects:
             self._land(flight, err(schedule_failure(flight, failure)))
             return
         flight.attempt += 1
+        flight.context = replace(flight.context, attempt=flight.attempt, final_words=[])
         reason = f"{failure.kind}: {failure.message}"[:_MAX_REASON]
         self._ledger.append(
             flight.run_id.encode(), events.attempt(now_ms, number, flight.attempt, reason=reason, due_ms=due_ms)
@@ -267,7 +270,7 @@ class Effects:
         failure = Failure(
             "timeout",
             f"{flight.action.name} was not done after {format_duration(seconds)}",
-            {"dict": ["may_have_run", True]},
+            cut_off_details(flight),
             flight.action.name,
             flight.action.line,
         )
@@ -279,7 +282,7 @@ class Effects:
         if flight.wanted and self._flights.get((flight.run_id, flight.action.number)) is flight:
             self._cut_off(flight)
             self._ledger.tick()
-            self._land(flight, err(schedule_failure(flight, None)))
+            self._land(flight, self._secrecy.of(flight.root).wire(err(schedule_failure(flight, None))))
             self._settle()
 
     def _cut_off(self, flight: Flight) -> None:

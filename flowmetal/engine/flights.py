@@ -13,7 +13,7 @@ from flowmetal.engine.table import OpenAction, RootState
 from flowmetal.permissions.decision import Allowed
 from flowmetal.policy import Policy
 from flowmetal.settings import format_duration
-from flowmetal.values import Failure, Wire, err, ok
+from flowmetal.values import Failure, Wire, err, from_python, ok
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +97,14 @@ def interrupted_failure(flight: Flight) -> Failure:
     )
 
 
+def cut_off_details(flight: Flight) -> Wire:
+    """What is known of an attempt that is cut off: that it may have run, and what it says of itself."""
+    details: dict[str, object] = {"may_have_run": True}
+    for words in flight.context.final_words:
+        details |= words()
+    return from_python(details)
+
+
 def schedule_failure(flight: Flight, last: Failure | None) -> Failure:
     """The time of all attempts is up; ``last`` is what came of the one before."""
     attempts = f"{flight.attempt} attempt{'' if flight.attempt == 1 else 's'}"
@@ -104,7 +112,7 @@ def schedule_failure(flight: Flight, last: Failure | None) -> Failure:
         "timeout",
         f"{flight.action.name} was not done within {format_duration(flight.policy.schedule_timeout_seconds or 0)}, "
         f"in {attempts}",
-        {"dict": ["may_have_run", True]},
+        cut_off_details(flight),
         flight.action.name,
         flight.action.line,
         cause=last.to_wire() if last is not None else None,
