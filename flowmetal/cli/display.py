@@ -48,8 +48,8 @@ class Display:
             self._errs[root.run_id] = count_errs(self._journal, root.run_id)
 
     def errs(self, root_id: str) -> int:
-        """How many results below a root run were Err, other than by being cancelled."""
-        return self._errs.get(root_id, 0)
+        """How many results below a root run were Err, other than by being cancelled; told once, at its end."""
+        return self._errs.pop(root_id, 0)
 
     def started(self, run_id: str, name: str, parent: str, number: int) -> None:
         """A run began."""

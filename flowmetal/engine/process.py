@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from typing import Any, Final
 from flowmetal.engine.launching import MINIMUM_LEVEL_VARIABLE, Launched, launch
 from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
 from flowmetal.errors import FlowmetalError, InternalError, UsageError
-from flowmetal.settings import Limits
+from flowmetal.settings import MIB, Limits
 from flowmetal.worker.level import Confinement
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
 _RECEIVE_BYTES: Final = 128 * 1024
 _STOP_SECONDS: Final = 2.0
+_WANT_OF_MEMORY: Final = re.compile(r"memory", re.IGNORECASE)
 _LONGEST_FAULT: Final = 500
 
 
@@ -223,6 +225,14 @@ class WorkerProcess:
             return time.clock_gettime((~self._process.pid << 3) | 2)
         except OSError:
             return None
+
+
+def want_of_memory(reason: str, limits: Limits) -> str:
+    """What to add to the reason of a worker's end: its limit, if it was for want of memory; else nothing."""
+    if not _WANT_OF_MEMORY.search(reason):
+        return ""
+    mebibytes = limits.address_space_bytes // MIB
+    return f"; a worker has {mebibytes} MiB: keep less at once, or split the work over several flows"
 
 
 def _describe_exit(code: int) -> str:

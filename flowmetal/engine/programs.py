@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.process import WorkerProcess, want_of_memory
 from flowmetal.engine.supply import SourceProvider, first_of, supply
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.labels import short_name
 from flowmetal.settings import Limits
 
 _MAX_FAILED_LOADS: Final = 3
@@ -204,10 +205,8 @@ class Programs:
             self.ensure_worker(program)
             return
         if not program.is_loaded:
-            place = program.main.removeprefix("//")
-            self._loaded(
-                program, worker.refusal or LanguageError(f"the program cannot be loaded: {reason}", place=place)
-            )
+            words = f"the program cannot be loaded: {reason}{want_of_memory(reason, program.limits)}"
+            self._loaded(program, worker.refusal or LanguageError(words, place=short_name(program.main)))
         self._on_end(program, reason)
 
     # -- time ------------------------------------------------------------------------------------------

@@ -8,24 +8,22 @@ else is suspect ends as crashed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from flowmetal.engine.process import want_of_memory
 from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, StoppedRun
 from flowmetal.errors import JournalError
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.headers import Header
-from flowmetal.settings import MIB
 from flowmetal.values import Failure, err, pack
 
 MAX_DEATHS: Final = 3
 _EVICT_AT_ONCE: Final = 16
-_WANT_OF_MEMORY: Final = re.compile(r"memory", re.IGNORECASE)
 _HISTORY_SLICE_BYTES: Final = 128 * 1024
 
 
@@ -227,9 +225,7 @@ class Scheduler:
     def _crash(self, run: HotRun, header: Header, reason: str) -> None:
         flow = run.root.program.flows.get(header.flow)
         message = f"{header.name} ended its worker {MAX_DEATHS} times: {reason}"
-        if _WANT_OF_MEMORY.search(reason):
-            mebibytes = run.root.limits.address_space_bytes // MIB
-            message += f"; a worker has {mebibytes} MiB: keep less at once, or split the work over several flows"
+        message += want_of_memory(reason, run.root.limits)
         source = flow.place if flow is not None else ""
         failure = Failure("crashed", message, {"dict": ["reason", reason]}, header.name, source)
         self._runs.end_descendants(run.run_id, "its caller crashed")

@@ -357,6 +357,27 @@ def test_damaged_pages_are_damage(home: Cli) -> None:
     assert noticed > 3
 
 
+def test_a_page_that_ends_the_process_that_reads_it(cli: Cli) -> None:
+    """LMDB aborts where the next leaf is none; ``verify`` is there to say so, whatever is damaged."""
+    cli.file(
+        "lines.flow",
+        'if __name__ == "__flow__":\n    for n in range(400):\n        print("line", n)\n        random()\n',
+    )
+    assert cli("run", "lines.flow", "--id", "one", "--quiet").code == 0
+    data = cli.home / "journal" / "data.mdb"
+    intact = data.read_bytes()
+    is_leaf = b"\2\0"
+    leaves = [at for at in range(8_192, len(intact), 4_096) if intact[at + 10 : at + 12] == is_leaf]
+    for at in leaves:
+        data.write_bytes(intact[: at + 10] + b"\xc8\x96" + intact[at + 12 :])
+        done = cli("verify")
+        assert done.code in (0, 3), (at, done)
+        if "LMDB gave up in the middle of it (SIGABRT)" in done.err:
+            assert "help: restore the home from a copy" in done.err
+            return
+    raise AssertionError(f"none of {len(leaves)} leaves brought LMDB to an end: damage them in another way")
+
+
 def test_a_fault_of_our_own_is_one_line(cli: Cli) -> None:
     cli.file("greet.flow", GREET)
     cli.environment["PYTHONPATH"] = f"{cli.folder}{os.pathsep}{cli.environment['PYTHONPATH']}"
