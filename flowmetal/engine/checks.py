@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flowmetal.engine.table import FLOW_VERBS, HotRun
-from flowmetal.errors import FlowmetalError
+from flowmetal.errors import FlowmetalError, QuotaError
 from flowmetal.identity import child_id
 from flowmetal.policy import check_policy
 from flowmetal.settings import MAX_DURATION_SECONDS
@@ -29,6 +29,21 @@ def check_names(*texts: str) -> None:
     """Callees, lines and names are short."""
     if any(len(text) > _MAX_NAME for text in texts):
         raise BadMessage("a name that is too long")
+
+
+def check_size(run: HotRun, written: Mapping[bytes, int]) -> None:
+    """Raise when the tree of a run has written all that it may: it is paused, and what it has asked for is recorded.
+
+    Raises:
+        QuotaError: names the limit and how to go on.
+    """
+    most = run.root.limits.journal_bytes_per_run
+    if written.get(run.root_key, 0) > most:
+        root = run.root.header.run_id
+        raise QuotaError(
+            f"{root} has written more than {most:,} bytes to its journal, its limit `journal_bytes_per_run`",
+            remedy=f"to let it go on: flowmetal resume {root} --limit journal_bytes_per_run={2 * most}",
+        )
 
 
 def check_modules(run: HotRun, modules: list[str]) -> None:

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgpack
 
-from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_modules, check_names, is_call
+from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_modules, check_names, check_size, is_call
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.runs import OK_NONE, Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.table import HotRun, OpenAction, StoppedRun
-from flowmetal.errors import InternalError, JournalError, ReplayMismatch, UsageError, ValueCodecError
+from flowmetal.errors import InternalError, JournalError, QuotaError, ReplayMismatch, UsageError, ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.values import Wire, is_ok_packed, unpack
@@ -48,6 +48,7 @@ class Dispatcher:
             "enter": self._enter,
             "log": self._log,
             "wait": self._wait,
+            "room": self._room,
             "live": self._live,
             "done": self._done,
             "evicted": self._evicted,
@@ -78,7 +79,7 @@ class Dispatcher:
             raise BadMessage(f"a value in a {message[0]} message: {error.message}") from None
         except UsageError as error:
             raise BadMessage(f"a {message[0]} message: {error.message}") from None
-        except JournalError as error:
+        except (JournalError, QuotaError) as error:
             self._stopped(StoppedRun(run.run_id, error))
         except BadMessage:
             raise
@@ -93,6 +94,7 @@ class Dispatcher:
     def _next_number(self, run: HotRun, number: int) -> None:
         if number != run.last_action + 1 or not run.is_live:
             raise BadMessage(f"action {number} of {run.run_id}, whose last action was {run.last_action}")
+        check_size(run, self._ledger.writer.written)
         run.last_action = number
         if run.parked is not None:
             self._unparked(run)
@@ -149,6 +151,8 @@ class Dispatcher:
             action.due_ms = self._due(verb, wire)
             if action.due_ms is not None:
                 more["due_ms"] = action.due_ms
+        if len(run.open) > run.root.limits.open_actions:
+            raise BadMessage(f"more than {run.root.limits.open_actions:,} open actions of {run.run_id}")
         self._ledger.action(run_id, run.key, number, callee, args, line, **more)
         if verb != "cancel":
             self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
@@ -247,7 +251,12 @@ class Dispatcher:
         ledger.append(run.key, events.log(ledger.now_ms, after, index, text, kept, line, level))
         self._runs.tell(lambda observer: observer.logged(run_id, text, level, fields))
 
+    def _room(self, run: HotRun, message: list[Any]) -> None:
+        self._wait(run, message)
+        run.any_wakes = True
+
     def _wait(self, run: HotRun, message: list[Any]) -> None:
+        run.any_wakes = False
         run.parked = {number for number in message[3] if number in run.open} or None
         run.answered = run.parked is None
         run.evicting = False

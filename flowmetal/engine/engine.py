@@ -30,7 +30,7 @@ from flowmetal.engine.starting import RunRequest, root_state, start_request, wid
 from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState, RootState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
-from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError
+from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.ownership import Ownership
@@ -154,8 +154,10 @@ class Engine:
             self._take_up(begun.header)
         return begun
 
-    def adopt(self, root_id: str, more: GrantSet | None = None) -> Header:
+    def adopt(self, root_id: str, more: GrantSet | None = None, *, journal_bytes_per_run: int | None = None) -> Header:
         """Takes up a free root run; ``more`` is granted to it from now on.
+
+        ``journal_bytes_per_run`` is its limit while this engine drives it; None for the one that it was started with.
 
         Raises:
             RunBusyError: a live engine drives it.
@@ -164,12 +166,21 @@ class Engine:
         self._ledger.tick()
         header = self._journal.adopt(root_id, self.engine_id)
         if not header.is_finished:
-            self._take_up(header, more=more)
+            self._take_up(header, more=more, journal_bytes_per_run=journal_bytes_per_run)
         return header
 
-    def _take_up(self, header: Header, *, fresh: bytes | None = None, more: GrantSet | None = None) -> None:
+    def _take_up(
+        self,
+        header: Header,
+        *,
+        fresh: bytes | None = None,
+        more: GrantSet | None = None,
+        journal_bytes_per_run: int | None = None,
+    ) -> None:
         try:
             root = root_state(self._journal, self._programs, header)
+            if journal_bytes_per_run is not None:
+                root.limits = replace(root.limits, journal_bytes_per_run=journal_bytes_per_run)
             self._expect(header)
             if fresh is not None:
                 self._runs.start_root(root, fresh)
@@ -378,6 +389,10 @@ class Engine:
         if root is None:
             return
         self._runs.forget_tree(root_id)
+        self._ledger.writer.forget_written(root_id.encode())
+        if isinstance(stopped.error, QuotaError):
+            root.header = replace(root.header, status="paused")
+            self._ledger.put_header(root.header)
         if self._ledger.commit():
             self._journal.release(root_id, self.engine_id)
         self._resolve(root_id, Outcome(root.header, None, stopped.error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowmetal.engine.attempts import RETRY
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -14,9 +16,13 @@ from flowmetal.journal.journal import Journal
 def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     """Goes through a root's tree.  A run that only sleeps stays cold; every other unfinished one is woken."""
     journal = runs.ledger.journal
+    if root.header.status == "paused":
+        root.header = replace(root.header, status="running")
+        runs.ledger.put_header(root.header)
     header = root.header
     runs.roots[header.run_id] = root
     runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
+    runs.ledger.writer.written[header.run_id.encode()] = journal.tree_bytes(header.run_id)
     _take_up_one(runs, scheduler, root, header)
     for each in journal.descendants(header.run_id):
         if not each.is_finished:

@@ -366,6 +366,7 @@ class Runs:
             self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)
         else:
             self.roots.pop(run_id, None)
+            self.ledger.writer.forget_written(run_id.encode())
             self.ledger.when_durable(lambda: self.finished(header, value))
 
     def _again(self, header: Header, value: bytes) -> bool:

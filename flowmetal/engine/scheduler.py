@@ -189,7 +189,7 @@ class Scheduler:
         waits_for = set(run.parked or ())
         if run.inline_child:
             waits_for.add(int(run.inline_child.rpartition(".")[2]))
-        any_of = frozenset(number for action in run.open.values() for number in action.missing)
+        any_of = waits_for if run.any_wakes else {n for action in run.open.values() for n in action.missing}
         busy = run.answered or not waits_for
         sleeping = run.header.wake_action is not None and run.header.wake_action in waits_for
         self._drop(run)

@@ -152,10 +152,17 @@ class HotRun:
     answered: bool = False
     evicting: bool = False
     inline_child: str = ""
+    # It waits for room: any result lets it go on.
+    any_wakes: bool = False
     # What earlier attempts have done, read when it is first asked for.
     earlier: Earlier | None = None
     is_inline: bool = False
     alone: bool = False
+
+    @property
+    def root_key(self) -> bytes:
+        """The id of its root, encoded."""
+        return self.key.partition(b".")[0]
 
     @property
     def is_executing(self) -> bool:

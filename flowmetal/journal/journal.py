@@ -114,6 +114,17 @@ class Journal:
                     return event_reading.decode(data, place_of("events", key))
         return None
 
+    def tree_bytes(self, root_id: str) -> int:
+        """What the events and payloads of a root's whole tree take, keys and pages not counted."""
+        root = root_id.encode()
+        # Whatever follows the root's id in a key is a dot, for its descendants, or the end of the id.
+        ranges = (("events", b"\0", b"\1"), ("events", b".", b"/"), ("blobs", b"\0", b"\1"))
+        size = 0
+        for table, start, stop in ranges:
+            for page in pages(self.store, table, root + start, root + stop):
+                size += sum(len(value) for _, value in page)
+        return size
+
     def last_number(self, run_id: str) -> int:
         """The number of a run's latest action, 0 without one.
 

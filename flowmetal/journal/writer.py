@@ -41,6 +41,8 @@ class Writer:
         self._headers: dict[str, Header] = {}
         self._others: list[tuple[str, bytes, bytes]] = []
         self._mail: list[bytes] = []
+        # Root id → bytes of its tree's events and payloads, for who keeps a limit; see ``forget_written``.
+        self.written: dict[bytes, int] = {}
 
     @property
     def pending(self) -> int:
@@ -62,6 +64,8 @@ class Writer:
         sequence = self._next
         self._next = sequence + 1
         self._events.append((run_id + b"\0" + pack_sequence(sequence), event))
+        root = run_id.partition(b".")[0]
+        self.written[root] = self.written.get(root, 0) + len(event)
         return sequence
 
     def put_header(self, header: Header) -> None:
@@ -71,6 +75,8 @@ class Writer:
     def put_blob(self, key: bytes, value: bytes) -> None:
         """Buffer a payload, as ``externalize`` gives it."""
         self._others.append(("blobs", key, value))
+        root = key.partition(b"\0")[0]
+        self.written[root] = self.written.get(root, 0) + len(value)
 
     def put_code(self, digest: str, text: str) -> None:
         """Buffer a module's text under its hex sha256."""
@@ -79,6 +85,10 @@ class Writer:
     def delete_mail(self, key: bytes) -> None:
         """Buffer the removal of a mail, for the transaction of the event it became."""
         self._mail.append(key)
+
+    def forget_written(self, root: bytes) -> None:
+        """Stop counting what the tree of a root writes: it has ended, or is another engine's."""
+        self.written.pop(root, None)
 
     def raise_sequence(self, to: int) -> None:
         """Let the next event have at least the number ``to`` + 1: above all events of an adopted run."""

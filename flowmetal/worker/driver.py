@@ -247,6 +247,23 @@ class Driver:
                     self.outlet.send(["wait", run.run_id, run.incarnation, missing])
                 told = self._park(run)
 
+    def make_room(self, run: Run, most: int) -> None:
+        """Returns when fewer than ``most`` actions of a run have no result: one more may be started."""
+        told = False
+        while len(run.open) >= most:
+            known = [number for number in list(run.open) if self._has_result(run, number)]
+            for number in known:
+                run.open.pop(number, None)
+            if known:
+                continue
+            if run.history is not None:
+                if not self._read_history(run):
+                    self.go_live(run)
+                continue
+            if not told:
+                self.outlet.send(["room", run.run_id, run.incarnation, list(run.open)])
+            told = self._park(run)
+
     def observe(self, run: Run, numbers: list[int]) -> None:
         """Waits for tasks, whose results the flow then knows of."""
         self.wait_for(run, numbers)

@@ -136,6 +136,7 @@ class FlowHost:
             policy, kwargs = self._with_settings(policy, kwargs)
             callee, name = f"start {index}", policy_items(policy).get("name", str(index))
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
+        driver.make_room(run, self._limits.open_actions)
         driver.act(run, callee, packed, site_of(stack), tasks, name, self._modules(stack))
         number = run.number
         run.tasks[number] = callee

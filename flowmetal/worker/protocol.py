@@ -72,6 +72,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "enter": (*_RUN, _INT, _TEXT, _BYTES, _TEXT, _TEXT, _BYTES, _INT, _TEXTS),
     "log": (*_RUN, _INT, _INT, _TEXT, _BYTES_OR_NONE, _TEXT, _TEXT),
     "wait": (*_RUN, _NUMBERS),
+    "room": (*_RUN, _NUMBERS),
     "live": (*_RUN, _NUMBERS),
     "done": (*_RUN, _BYTES),
     "evicted": (*_RUN, _INT),
