@@ -45,7 +45,7 @@ class SecretStore:
             raise UsageError(
                 f"the secret {name} cannot be read from {path}: {error.strerror}", remedy="make it a plain file"
             ) from None
-        with open(fd, "rb") as file:
+        try:
             about = os.fstat(fd)
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{path} is no regular file", remedy="write the secret to a plain file")
@@ -53,7 +53,9 @@ class SecretStore:
                 raise UsageError(f"{path} belongs to another user", remedy="a secret's file must be your own")
             if about.st_mode & 0o077:
                 raise UsageError(f"other users can read {path}", remedy=f"chmod 600 {path}")
-            data = file.read(MAX_BYTES + 1)
+            data = os.read(fd, MAX_BYTES + 1)
+        finally:
+            os.close(fd)
         if len(data) > MAX_BYTES:
             raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB", remedy="a secret is a short text")
         try:
