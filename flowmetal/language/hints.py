@@ -27,7 +27,7 @@ _MESSAGE_HINTS: Final = _rules(
     (r"Not a valid identifier: `", FORMS['f"{x.y}"']),
     (r"Found .*`(name|id|detach|retries|timeout)`.* extra named parameter",
      "settings of a start are given by `options(f, name = …)`"),
-    (r"call stack overflow|Starlark call stack", "recursion is limited to about 200 calls: use a loop"),
+    (r"call stack overflow|Starlark call stack", "recursion is limited: use a loop"),
     (r"mutates an iterable|during iteration|borrowed for iteration", "loop over a copy: `for x in list(xs):`"),
     (r"^Key `.*` (was not found|not found in dictionary)", "write `d.get(key)` for a key that may be missing"),
     (r"Operation `\+` not supported for types `(string` and `(int|float|bool|N)|(int|float|bool|N)\w*` and `string)",

@@ -67,7 +67,7 @@ def decode_source(data: bytes, label: str) -> str:
     """
     if len(data) > MAX_SOURCE_BYTES:
         raise LanguageError(
-            f"the file is {len(data):,} bytes; the limit is {MAX_SOURCE_BYTES:,}",
+            f"the file is larger than {MAX_SOURCE_BYTES:,} bytes",
             place=label,
             remedy="keep data in files of its own, and read them with `fctx.actions.read`",
         )

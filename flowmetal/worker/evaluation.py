@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.identity import child_id, idempotency_key
 from flowmetal.language.arguments import ArgumentError, bind
 from flowmetal.language.host import Answer, HostError, full_answer, is_ok_answer
+from flowmetal.language.labels import short_name
 from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
@@ -27,6 +29,7 @@ from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
 _FAULT: Final = re.compile(r"^error: (MemoryError|RecursionError|RuntimeError: can't start new thread).*", re.MULTILINE)
+_DEPTH: Final = re.compile(r"^error: Starlark call stack overflow", re.MULTILINE)
 _FLUSH_TICKS: Final = 32
 
 
@@ -162,6 +165,11 @@ class Evaluator:
             self._on_fault(fault.group(1))
         diagnostic = program.diagnose(text)
         kind = problem.kind if problem is not None else "error"
+        if problem is None and _DEPTH.search(text):
+            kind = "limit"
+            diagnostic = replace(
+                diagnostic, message=f"calls are nested deeper than {self._limits.call_depth}, the limit `call_depth`"
+            )
         message = f"{diagnostic.message} ({diagnostic.hint})" if diagnostic.hint else diagnostic.message
         source = ":".join(diagnostic.place.split(":")[:2]) or self._place(run, ours=problem is not None)
         called = f"  called from:\n{diagnostic.trace}" if diagnostic.trace and diagnostic.excerpt else diagnostic.trace
@@ -171,8 +179,8 @@ class Evaluator:
     def _out_of_fuel(self, run: Run) -> Answer:
         self._driver.end(run, "(nothing: the fuel was used up)")
         message = (
-            f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions"
-            " (move heavy computing into an effect, or split it over several flows)"
+            f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions, its limit"
+            " `fuel_ticks` (move heavy computing into an effect, or split it over several flows)"
         )
         return [False, None, Failure("limit", message, flow=run.name, source=self._place(run, ours=True)).to_wire()]
 
@@ -225,7 +233,8 @@ class Evaluator:
 
         What the prelude refused lies in what the implementation returned, else in what the caller passed.
         """
-        place = self._driver.program.flows[run.index].place if run.index != SCRIPT else ""
+        program = self._driver.program
+        place = program.flows[run.index].place if run.index != SCRIPT else short_name(program.main)
         return place if ours else run.line or place
 
     def _pack_answer(self, run: Run, answer: Answer) -> bytes:

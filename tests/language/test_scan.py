@@ -141,7 +141,7 @@ def test_ordinary_files_pass(path: Path) -> None:
         ("x = '\u2066'".encode(), "main.flow:1", "U+2066 is not allowed"),
         (b"x = 1\n\0", "main.flow:2", "U+0000 is not allowed"),
         (b"x = 1\ry = 2\n", "main.flow:1", "carriage return"),
-        (b"#" * (scanning.MAX_SOURCE_BYTES + 1), "main.flow", "the limit is 524,288"),
+        (b"#" * (scanning.MAX_SOURCE_BYTES + 1), "main.flow", "larger than 524,288 bytes"),
     ],
     ids=lambda value: str(value)[:20],
 )
