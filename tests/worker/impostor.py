@@ -31,7 +31,8 @@ def raw(body: bytes) -> bytes:
 
 
 def act(run: list[Any], number: int, callee: str, wire: Any, tasks: Any = (), **changes: Any) -> bytes:
-    return frame(["act", *run, number, callee, msgpack.packb(wire), changes.get("line", "x:1"), list(tasks), "name"])
+    line = changes.get("line", "x:1")
+    return frame(["act", *run, number, callee, msgpack.packb(wire), line, list(tasks), "name", []])
 
 
 def first(run: list[Any]) -> bytes:
@@ -98,7 +99,7 @@ CASES: dict[str, Callable[[list[Any]], bytes]] = {
     "kwargs_lists": lambda run: act(run, 1, "do append", [[], [[1], 2]]),
     "policy_none": lambda run: act(run, 1, "do append", [[], [], 5]),
     "policy_lists": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts([1], 2)]),
-    "policy_unknown": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts("retries", 2)]),
+    "policy_unknown": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts("retrials", 2)]),
     "policy_id": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts("detach", True, "id", "../x")]),
     "dependency_unknown": lambda run: act(run, 1, "run //main.flow:work", [[], []], [4]),
     "dependency_hidden": lambda run: act(run, 1, "run //main.flow:work", [[{"task": [4, "t"]}], []]),
@@ -112,9 +113,9 @@ CASES: dict[str, Callable[[list[Any]], bytes]] = {
     "child_no_result": lambda run: frame(["child", *run, 1, WORK, CALL, "x:1", b"\x01", "work"]),
     "child_no_call": lambda run: frame(["child", *run, 1, "do append", CALL, "x:1", NONE, "work"]),
     "child_unknown": lambda run: frame(["child", *run, 1, "call //main.flow:other", CALL, "x:1", NONE, "work"]),
-    "enter_unknown": lambda run: frame(["enter", *run, 1, "call //main.flow:other", CALL, "x:1", "work", CALL, 1]),
-    "enter_no_args": lambda run: frame(["enter", *run, 1, WORK, CALL, "x:1", "work", NONE, 1]),
-    "enter_future": lambda run: frame(["enter", *run, 1, WORK, CALL, "x:1", "work", CALL, 2**52]),
+    "enter_unknown": lambda run: frame(["enter", *run, 1, "call //main.flow:other", CALL, "x:1", "work", CALL, 1, []]),
+    "enter_no_args": lambda run: frame(["enter", *run, 1, WORK, CALL, "x:1", "work", NONE, 1, []]),
+    "enter_future": lambda run: frame(["enter", *run, 1, WORK, CALL, "x:1", "work", CALL, 2**52, []]),
     # the life of a run
     "done_no_result": lambda run: frame(["done", *run, b"\x01"]),
     "done_garbage": lambda run: frame(["done", *run, b"\xc1"]),
