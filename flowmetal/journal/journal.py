@@ -108,22 +108,11 @@ class Journal:
         Raises:
             JournalError: an event after it, or it, is damaged.
         """
-        with self.store.view() as view:
-            for key, data in view.scan("events", *own_range(run_id), reverse=True):
-                if event_reading.kind_of(data) == "action":
-                    return event_reading.decode(data, place_of("events", key))
-        return None
+        return reading.last_of(self.store, run_id, ("action",))
 
     def tree_bytes(self, root_id: str) -> int:
         """What the events and payloads of a root's whole tree take, keys and pages not counted."""
-        root = root_id.encode()
-        # Whatever follows the root's id in a key is a dot, for its descendants, or the end of the id.
-        ranges = (("events", b"\0", b"\1"), ("events", b".", b"/"), ("blobs", b"\0", b"\1"))
-        size = 0
-        for table, start, stop in ranges:
-            for page in pages(self.store, table, root + start, root + stop):
-                size += sum(len(value) for _, value in page)
-        return size
+        return reading.tree_bytes(self.store, root_id)
 
     def last_number(self, run_id: str) -> int:
         """The number of a run's latest action, 0 without one.
@@ -131,11 +120,8 @@ class Journal:
         Raises:
             JournalError: an event after it, or it, is damaged.
         """
-        with self.store.view() as view:
-            for key, data in view.scan("events", *own_range(run_id), reverse=True):
-                if event_reading.kind_of(data) in ("action", "child"):
-                    return int(event_reading.decode(data, place_of("events", key)).fields["number"])
-        return 0
+        last = reading.last_of(self.store, run_id, ("action", "child"))
+        return int(last.fields["number"]) if last is not None else 0
 
     def tree_last_sequence(self, root_id: str) -> int:
         """The highest sequence in a root's whole tree: what an adopting ``Writer.raise_sequence`` needs."""

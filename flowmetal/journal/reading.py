@@ -5,17 +5,18 @@ Nothing here holds a snapshot while its caller works: results are lists, or gene
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from flowmetal.errors import JournalError
 from flowmetal.journal import blobs, event_reading
+from flowmetal.journal.events import Event
 from flowmetal.journal.framing import damaged
 from flowmetal.journal.headers import Header, index_range, label_term, read_header
-from flowmetal.journal.keys import descendants_range, events_range, place_of, root_of, sequence_of
-from flowmetal.journal.store import Store, one_page
+from flowmetal.journal.keys import descendants_range, events_range, own_range, place_of, root_of, sequence_of
+from flowmetal.journal.store import Store, one_page, pages
 
 _MOST_CANDIDATES: Final = 2_000  # ids compared with a mistyped one: more would take noticeable time
 
@@ -51,6 +52,27 @@ def _body_of(key: bytes, data: bytes) -> bytes:
     except JournalError:
         # Naming the key costs more than checking the event, so only a damaged one pays for it.
         return event_reading.body_of(data, place_of("events", key))
+
+
+def last_of(store: Store, run_id: str, kinds: Collection[str]) -> Event | None:
+    """The latest event of a run that is of one of the kinds."""
+    with store.view() as view:
+        for key, data in view.scan("events", *own_range(run_id), reverse=True):
+            if event_reading.kind_of(data) in kinds:
+                return event_reading.decode(data, place_of("events", key))
+    return None
+
+
+def tree_bytes(store: Store, root_id: str) -> int:
+    """What the events and payloads of a root's whole tree take; see ``Journal.tree_bytes``."""
+    root = root_id.encode()
+    # Whatever follows the root's id in a key is a dot, for its descendants, or the end of the id.
+    ranges = (("events", b"\0", b"\1"), ("events", b".", b"/"), ("blobs", b"\0", b"\1"))
+    size = 0
+    for table, start, stop in ranges:
+        for page in pages(store, table, root + start, root + stop):
+            size += sum(len(value) for _, value in page)
+    return size
 
 
 def roots(store: Store, status: str | None, flow: str | None, label: tuple[str, str] | None) -> Iterator[Header]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
@@ -25,11 +24,11 @@ from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
 from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of, moment_text
+from flowmetal.worker.failures import of_error, out_of_fuel
 from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
 _FAULT: Final = re.compile(r"^error: (MemoryError|RecursionError|RuntimeError: can't start new thread).*", re.MULTILINE)
-_DEPTH: Final = re.compile(r"^error: Starlark call stack overflow", re.MULTILINE)
 _FLUSH_TICKS: Final = 32
 
 
@@ -163,26 +162,14 @@ class Evaluator:
         fault = _FAULT.search(text) if problem is None else None
         if fault:
             self._on_fault(fault.group(1))
-        diagnostic = program.diagnose(text)
         kind = problem.kind if problem is not None else "error"
-        if problem is None and _DEPTH.search(text):
-            kind = "limit"
-            diagnostic = replace(
-                diagnostic, message=f"calls are nested deeper than {self._limits.call_depth}, the limit `call_depth`"
-            )
-        message = f"{diagnostic.message} ({diagnostic.hint})" if diagnostic.hint else diagnostic.message
-        source = ":".join(diagnostic.place.split(":")[:2]) or self._place(run, ours=problem is not None)
-        called = f"  called from:\n{diagnostic.trace}" if diagnostic.trace and diagnostic.excerpt else diagnostic.trace
-        trace = f"{diagnostic.excerpt}\n{called}".strip("\n")
-        return [False, None, Failure(kind, message, flow=run.name, source=source, trace=trace).to_wire()]
+        place = self._place(run, ours=problem is not None)
+        failure = of_error(program.diagnose(text), text, kind, run.name, place, self._limits)
+        return [False, None, failure.to_wire()]
 
     def _out_of_fuel(self, run: Run) -> Answer:
         self._driver.end(run, "(nothing: the fuel was used up)")
-        message = (
-            f"the flow computed for more than {self._limits.fuel_ticks:,} steps between two actions, its limit"
-            " `fuel_ticks` (move heavy computing into an effect, or split it over several flows)"
-        )
-        return [False, None, Failure("limit", message, flow=run.name, source=self._place(run, ours=True)).to_wire()]
+        return [False, None, out_of_fuel(run.name, self._place(run, ours=True), self._limits).to_wire()]
 
     def _tick(self, run: Run) -> bool:
         """Called by the interpreter each 1,000 steps; True ends the evaluation."""
