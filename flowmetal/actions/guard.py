@@ -16,8 +16,8 @@ some seconds.  The program itself gets SIGKILL when the guard is killed, and the
 group.  On macOS there are no subreapers: what has left the program's session on purpose outlives it there.
 
 It imports nothing of Flowmetal, so that it is up in a few milliseconds.  Over the socket go lines of JSON; in: one
-``Order`` as an object, then ``{"stop": seconds of grace}``; out: ``["started", pid]`` or ``["failed", where, errno,
-text]``, then ``["ended", code or null, signal or null]``; when nothing is left, the socket closes.
+``Order`` as an object, then ``{"stop": seconds of grace}``; out: ``["forked", pid]``, ``["started"]`` or ``["failed",
+where, errno, text]``, ``["ended", code or null, signal or null]``; when nothing is left, the socket closes.
 """
 
 from __future__ import annotations
@@ -94,11 +94,18 @@ class Guard:
             self._say("failed", "digest", 0, str(error))
             return False
         report, report_in = os.pipe()
+        gate, gate_in = os.pipe()
         guard = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(program, order, guard, report_in)
+            os.close(gate_in)
+            self._become(program, order, guard, gate, report_in)
         os.close(report_in)
+        # The engine knows whose group to end before there is a program that could end this process.
+        self._say("forked", pid)
+        os.close(gate)
+        os.write(gate_in, b"x")
+        os.close(gate_in)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
@@ -112,10 +119,10 @@ class Guard:
             self._say("failed", where, int(number), "")
             return False
         self._pid = pid
-        self._say("started", pid)
+        self._say("started")
         return True
 
-    def _become(self, program: int | str, order: dict[str, Any], guard: int, report: int) -> NoReturn:
+    def _become(self, program: int | str, order: dict[str, Any], guard: int, gate: int, report: int) -> NoReturn:
         """Makes this process, a copy of the guard, the program."""
         where = "start"
         try:
@@ -128,6 +135,8 @@ class Guard:
                 self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 if os.getppid() != guard:
                     os._exit(127)
+            if not os.read(gate, 1):
+                os._exit(127)
             for fd in order["keep"]:
                 os.set_inheritable(fd, True)
             where = "cwd"
@@ -232,7 +241,8 @@ class Guard:
         return True
 
     def _signal_all(self, number: int) -> None:
-        for kill, pid in ((os.killpg, self._pid), *((os.kill, pid) for pid in _children())):
+        others = [pid for pid in _children() if not _is_in_group(pid, self._pid)]
+        for kill, pid in ((os.killpg, self._pid), *((os.kill, pid) for pid in others)):
             try:
                 kill(pid, number)
             except OSError as error:
@@ -274,6 +284,13 @@ def _checked(path: str, digests: list[str]) -> int | str:
     if head == b"#!":
         os.set_inheritable(fd, True)  # its interpreter opens it by the number
     return fd
+
+
+def _is_in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except OSError:
+        return False
 
 
 def _children() -> list[int]:

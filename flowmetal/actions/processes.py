@@ -72,7 +72,8 @@ class Process:
         self._control = control
         self._loop = asyncio.get_running_loop()
         self._incoming = bytearray()
-        self._started: asyncio.Future[int] = self._loop.create_future()
+        self._group = 0
+        self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._loop.add_reader(control.fileno(), self._readable)
@@ -169,9 +170,11 @@ class Process:
 
     def _take(self, message: list[Any]) -> None:
         kind = message[0]
-        if kind == "started":
+        if kind == "forked":
+            self._group = message[1]
+        elif kind == "started":
             if not self._started.done():
-                self._started.set_result(message[1])
+                self._started.set_result(None)
         elif kind == "failed":
             if not self._started.done():
                 self._started.set_exception(NotStarted(*message[1:]))
@@ -185,12 +188,15 @@ class Process:
         self._control.close()
         self._guard.wait()
         if not self._started.done():
-            self._started.set_exception(NotStarted("start", 0, ""))
+            if self._group:
+                self._started.set_result(None)  # nobody knows: it may have run
+            else:
+                self._started.set_exception(NotStarted("start", 0, ""))
         if not self._ended.done():
-            if self._started.exception() is None:
+            if self._group and self._started.exception() is None:
                 # Killed by its own program, most likely, which has died of that; its group is what we know of.
                 with contextlib.suppress(OSError):
-                    os.killpg(self._started.result(), signal.SIGKILL)
+                    os.killpg(self._group, signal.SIGKILL)
             self._ended.set_result(Ending(None))
         self._gone.set()
 
