@@ -25,7 +25,7 @@ import stat
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure, os_failure, plain
-from flowmetal.actions.place import Place, fenced
+from flowmetal.actions.place import OPEN_ON_THE_WAY, Place, fenced, identities, make_directory
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.permissions.paths import absolute, below, contains, parts
 from flowmetal.permissions.protection import protected_name
@@ -33,22 +33,21 @@ from flowmetal.permissions.protection import protected_name
 MAX_LINKS: Final = 40
 """Links followed on the way to one file, as many as Linux follows."""
 
-# O_PATH needs no right to list the directory, only to pass through it; macOS has no equal in Python.
-_OPEN_DIRECTORY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
-
-def want_path(effect: str, args: Arguments, context: EffectContext, *, is_directory: bool = False) -> list[Want]:
-    """The want of an effect on the file (or directory) that its argument ``path`` names.
+def want_path(
+    effect: str, args: Arguments, context: EffectContext, *, name: str = "path", is_directory: bool = False
+) -> list[Want]:
+    """The want of an effect on the file (or directory) that its argument ``name`` names.
 
     Raises:
         EffectFailure: a path that cannot name one.
     """
-    path: str = args["path"]
+    path: str = args[name]
     problem = ""
     if not path:
-        problem = "the path is empty"
+        problem = f"the {name} is empty"
     elif "\0" in path:
-        problem = "the path holds a NUL character"
+        problem = f"the {name} holds a NUL character"
     elif path.endswith("/") and not is_directory:
         problem = f"`{plain(path)}` ends with a slash, so it names a directory, and a file is needed"
     if problem:
@@ -56,27 +55,43 @@ def want_path(effect: str, args: Arguments, context: EffectContext, *, is_direct
     return [Want(effect, absolute(path, context.base_dir), context.action_name, is_directory)]
 
 
-def reach(allowed: Allowed, verb: str, shown: str) -> Place:
-    """Walk to what was allowed.
+def reach(allowed: Allowed, verb: str, shown: str, *, makes: bool = False) -> Place:
+    """Walk to what was allowed, through links to what they lead to.
 
     Args:
         allowed: the decision.
         verb: for errors: what cannot be done, ``read`` or ``append to``.
         shown: for errors: the path as the flow gave it.
+        makes: make the directories that are missing on the way, from the granted one on.
 
     Raises:
         EffectFailure: of kind ``denied`` when a link leads out of the grant or behind a fence; of kind ``effect``
             when the way does not exist.
     """
-    walk = _Walk(allowed, verb, shown)
+    walk = _Walk(allowed, verb, shown, makes=makes)
     try:
         return walk.run()
     except OSError as error:
-        walk.close()
         raise walk.failure(error) from None
-    except BaseException:
+    finally:
         walk.close()
-        raise
+
+
+def find(allowed: Allowed, verb: str, shown: str) -> Place | None:
+    """As ``reach``, but to a link itself and not through it; None when the way to it does not exist.
+
+    Raises:
+        EffectFailure: as ``reach``.
+    """
+    walk = _Walk(allowed, verb, shown, follows_last=False)
+    try:
+        return walk.run()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise walk.failure(error) from None
+    finally:
+        walk.close()
 
 
 class _Walk:
@@ -85,17 +100,21 @@ class _Walk:
     ``at`` is the directory last tried and ``link`` the last link met, both for what errors say.
     """
 
-    def __init__(self, allowed: Allowed, verb: str, shown: str) -> None:
+    def __init__(
+        self, allowed: Allowed, verb: str, shown: str, *, makes: bool = False, follows_last: bool = True
+    ) -> None:
         self.allowed = allowed
         self.verb = verb
         self.shown = shown
+        self.makes = makes
+        self.follows_last = follows_last
         self.root = list(parts(allowed.grant.resource, fold=False))
         self.pending = [*self.root, *below(allowed.named, allowed.want.resource)]
         self.done: list[str] = []
         self.at = ""
         self.links = 0
         self.link = ""
-        self.fences = _identities(allowed.fences)
+        self.fences = identities(allowed.fences)
         self.fd = -1
 
     def run(self) -> Place:
@@ -109,18 +128,13 @@ class _Walk:
             elif self.pending:
                 self._down(name)
                 name = "."
-            elif self._is_link(name):
+            elif self.follows_last and self._is_link(name):
                 self._follow(name)
                 name = "."
         path = _join(self.done if name == "." else [*self.done, name])
-        for fence in self.allowed.fences:
-            if contains(fence, path):
-                raise fenced(self.verb, self.shown, fence)
-        never = protected_name(path) if self.allowed.want.effect == "write" else ""
-        if never:
-            shown = plain(self.shown)
-            raise EffectFailure(f"cannot {self.verb} `{shown}`: {never}", kind="denied", details={"path": shown})
-        return Place(self.fd, name, path, self.fences, self.verb, self.shown)
+        self._check_closed(path)
+        fd, self.fd = self.fd, -1
+        return Place(fd, name, path, self.fences, self.verb, self.shown)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -134,23 +148,28 @@ class _Walk:
             missing = error.errno == errno.ENOENT
             where = plain(_join([*self.done, self.at]))
             reason = f"the directory {where} does not exist" if missing else f"{where} is not a directory"
+            if missing and self.allowed.want.effect == "write" and len(self.done) >= len(self.root) - 1:
+                reason += "; make it with make_dir"
         return os_failure(self.verb, self.shown, error, reason)
 
     def _start(self) -> None:
         self.close()
         self.done = []
-        self.fd = os.open("/", _OPEN_DIRECTORY)
+        self.fd = os.open("/", OPEN_ON_THE_WAY)
 
     def _down(self, name: str) -> None:
         self.at = name
         try:
-            fd = os.open(name, _OPEN_DIRECTORY, dir_fd=self.fd)
+            fd = os.open(name, OPEN_ON_THE_WAY, dir_fd=self.fd)
         except OSError as error:
             # Linux says ENOTDIR and macOS ELOOP of a link that was to be opened as a directory.
             if error.errno in (errno.ENOTDIR, errno.ELOOP) and self._is_link(name):
                 self._follow(name)
                 return
-            raise
+            if error.errno != errno.ENOENT or not self.makes or len(self.done) < len(self.root) - 1:
+                raise
+            self._check_closed(_join([*self.done, name]))
+            fd = make_directory(self.fd, name)
         os.close(self.fd)
         self.fd = fd
         self.done.append(name)
@@ -158,6 +177,16 @@ class _Walk:
         fence = self.fences.get((found.st_dev, found.st_ino))
         if fence is not None:
             raise fenced(self.verb, self.shown, fence)
+
+    def _check_closed(self, path: str) -> None:
+        """Raise if a path without links is one that the decision leaves closed."""
+        for fence in self.allowed.fences:
+            if contains(fence, path):
+                raise fenced(self.verb, self.shown, fence)
+        never = protected_name(path) if self.allowed.want.effect == "write" else ""
+        if never:
+            shown = plain(self.shown)
+            raise EffectFailure(f"cannot {self.verb} `{shown}`: {never}", kind="denied", details={"path": shown})
 
     def _up(self) -> None:
         """``..`` in a link's target, after names: walk again to the directory above."""
@@ -206,18 +235,6 @@ class _Walk:
             kind="denied",
             details={"path": plain(self.shown)},
         )
-
-
-def _identities(fences: tuple[str, ...]) -> dict[tuple[int, int], str]:
-    """Device and inode of each fence that exists."""
-    identities = {}
-    for fence in fences:
-        try:
-            found = os.stat(fence)
-        except OSError:
-            continue  # what is not there, or not ours to see, still counts by its path
-        identities[found.st_dev, found.st_ino] = fence
-    return identities
 
 
 def _join(names: list[str]) -> str:

@@ -166,6 +166,7 @@ TYPES: Final[Mapping[str, Callable[[Wire], bool]]] = {
     "list": lambda wire: isinstance(wire, list),
     "str": lambda wire: isinstance(wire, str),
     "dict | None": lambda wire: wire is None or type_name(wire) == "dict",
+    "int | None": lambda wire: wire is None or type_name(wire) == "int",
     "list | None": lambda wire: wire is None or isinstance(wire, list),
     "str | None": lambda wire: wire is None or isinstance(wire, str),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from types import TracebackType
@@ -10,6 +12,10 @@ from typing import Final
 from flowmetal.actions.effect import EffectFailure, plain
 
 _OPEN_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# O_PATH needs no right to list the directory, only to pass through it; macOS has no equal in Python.
+OPEN_ON_THE_WAY: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+"""Flags of a directory that is only walked through."""
 
 _KINDS: Final = {
     stat.S_IFDIR: "a directory",
@@ -27,9 +33,11 @@ class Place:
         fd: the directory; good for ``dir_fd=`` only.
         name: in that directory and no link when it was looked at; ``.`` for the directory itself.
         path: where that is, absolute.
+        verb: for errors: what cannot be done.
+        shown: for errors: the path as the flow gave it.
     """
 
-    __slots__ = ("_fences", "_shown", "_verb", "fd", "name", "path")
+    __slots__ = ("_fences", "fd", "name", "path", "shown", "verb")
 
     def __init__(
         self, fd: int, name: str, path: str, fences: dict[tuple[int, int], str], verb: str, shown: str
@@ -38,8 +46,8 @@ class Place:
         self.name = name
         self.path = path
         self._fences = fences
-        self._verb = verb
-        self._shown = shown
+        self.verb = verb
+        self.shown = shown
 
     def __enter__(self) -> Place:
         return self
@@ -99,10 +107,14 @@ class Place:
             raise
         return fd
 
+    def is_fenced(self, found: os.stat_result) -> bool:
+        """Whether this is a denied or protected file or directory itself."""
+        return (found.st_dev, found.st_ino) in self._fences
+
     def _check_fence(self, found: os.stat_result) -> None:
         fence = self._fences.get((found.st_dev, found.st_ino))
         if fence is not None:
-            raise fenced(self._verb, self._shown, fence)
+            raise fenced(self.verb, self.shown, fence)
 
     def _check_regular(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
@@ -110,8 +122,8 @@ class Place:
             if stat.S_ISLNK(found.st_mode):
                 kind = "a symlink since a moment ago"
             raise EffectFailure(
-                f"cannot {self._verb} `{plain(self._shown)}`: it is {kind}; only regular files are read and written",
-                details={"path": plain(self._shown)},
+                f"cannot {self.verb} `{plain(self.shown)}`: it is {kind}; only regular files are read and written",
+                details={"path": plain(self.shown)},
             )
 
 
@@ -122,3 +134,39 @@ def fenced(verb: str, shown: str, fence: str) -> EffectFailure:
         kind="denied",
         details={"path": plain(shown)},
     )
+
+
+def identities(fences: tuple[str, ...]) -> dict[tuple[int, int], str]:
+    """Device and inode of each fence that exists."""
+    identities = {}
+    for fence in fences:
+        try:
+            found = os.stat(fence)
+        except OSError:
+            continue  # what is not there, or not ours to see, still counts by its path
+        identities[found.st_dev, found.st_ino] = fence
+    return identities
+
+
+def make_directory(parent: int, name: str) -> int:
+    """Make a directory durably, unless somebody else just did; open, good for ``dir_fd=`` only."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    sync_directory(parent)
+    return os.open(name, OPEN_ON_THE_WAY, dir_fd=parent)
+
+
+def sync_directory(directory: int) -> None:
+    """Make durable which names an open directory holds."""
+    try:
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    except PermissionError:
+        os.sync()  # a directory that we may write to and not read
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems without a sync of directories
+            raise
+    finally:
+        os.close(fd)

@@ -19,9 +19,21 @@ def _want(args: Arguments, context: EffectContext) -> list[Want]:
 
 
 def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
-    path: str = args["path"]
+    return read_text(allowed[0], args["path"])
+
+
+def read_text(allowed: Allowed, path: str) -> str:
+    """The text of a file.
+
+    Args:
+        allowed: the decision.
+        path: for errors: as the flow gave it.
+
+    Raises:
+        EffectFailure: of kind ``limit`` when it is larger than ``MAX_TEXT_BYTES``.
+    """
     try:
-        with reach(allowed[0], "read", path) as place:
+        with reach(allowed, "read", path) as place:
             fd, found = place.open_regular(os.O_RDONLY)
             try:
                 if found.st_size > MAX_TEXT_BYTES:
@@ -56,7 +68,7 @@ def _read_up_to(fd: int, limit: int) -> bytes:
 def _too_large(path: str, size: int) -> EffectFailure:
     return EffectFailure(
         f"cannot read `{plain(path)}`: it has {size:,} bytes or more, and a value holds at most {MAX_TEXT_BYTES:,} "
-        "(1 MiB encoded); split the file, or pass its path instead of its text",
+        "(1 MiB encoded); split the file, or pass its path instead of its text: `copy` and `digest` take any size",
         kind="limit",
         details={"path": plain(path), "limit_bytes": MAX_TEXT_BYTES},
     )

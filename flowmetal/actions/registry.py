@@ -6,13 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from flowmetal.actions.append import APPEND
+from flowmetal.actions.copy import COPY
+from flowmetal.actions.digest import DIGEST
 from flowmetal.actions.effect import TYPES, Effect, EffectFailure
 from flowmetal.actions.env import ENV
+from flowmetal.actions.glob import GLOB
+from flowmetal.actions.http import HTTP
 from flowmetal.actions.input import INPUT
 from flowmetal.actions.list_dir import LIST_DIR
+from flowmetal.actions.make_dir import MAKE_DIR
 from flowmetal.actions.read import READ
+from flowmetal.actions.read_csv import READ_CSV
+from flowmetal.actions.read_json import READ_JSON
+from flowmetal.actions.remove import REMOVE
 from flowmetal.actions.secrets import SECRET
+from flowmetal.actions.stat import STAT
 from flowmetal.actions.write import WRITE
+from flowmetal.actions.write_csv import WRITE_CSV
+from flowmetal.actions.write_json import WRITE_JSON
 from flowmetal.errors import did_you_mean
 from flowmetal.policy import SETTINGS
 from flowmetal.values import Wire
@@ -69,5 +80,26 @@ class Registry(Mapping[str, Effect]):
         return effect, effect.bind(args, kwargs)
 
 
-STANDARD: Final = Registry([APPEND, ENV, INPUT, LIST_DIR, READ, SECRET, WRITE])
+STANDARD: Final = Registry(
+    [
+        APPEND,
+        COPY,
+        DIGEST,
+        ENV,
+        GLOB,
+        *HTTP,
+        INPUT,
+        LIST_DIR,
+        MAKE_DIR,
+        READ,
+        READ_CSV,
+        READ_JSON,
+        REMOVE,
+        SECRET,
+        STAT,
+        WRITE,
+        WRITE_CSV,
+        WRITE_JSON,
+    ]
+)
 """The effects that come with Flowmetal."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from flowmetal.actions.write import temporary_name
+from flowmetal.actions.replacing import temporary_name
 from tests.actions.desk import KEY, Desk
 
 CHECKOUT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 
 from flowmetal.actions import list_dir
 from flowmetal.actions.read import MAX_TEXT_BYTES, _read_up_to
-from flowmetal.actions.write import temporary_name
+from flowmetal.actions.replacing import temporary_name
 from flowmetal.values import ok, pack
 from tests.actions.desk import KEY, Desk
 
@@ -95,7 +95,7 @@ def test_missing_files_and_ways(desk: Desk, base: Path) -> None:
     (base / "out" / "file").touch()
     assert desk.failure("read", "in/no").message == "cannot read `in/no`: no such file or directory"
     assert desk.failure("list_dir", "in/no").message == "cannot list `in/no`: no such file or directory"
-    missing = f"the directory {base}/out/no does not exist"
+    missing = f"the directory {base}/out/no does not exist; make it with make_dir"
     assert desk.failure("write", "out/no/x", "").message == f"cannot write `out/no/x`: {missing}"
     assert desk.failure("append", "out/no/deep/x", "").message == f"cannot append to `out/no/deep/x`: {missing}"
     failure = desk.failure("write", "out/file/x", "")

@@ -68,7 +68,10 @@ def text_of(node: ast.FunctionDef) -> str:
 
 def _effect_text(name: str) -> str:
     effect = STANDARD[name]
-    parts = [each.name if each.required else f"{each.name} = {each.default!r}" for each in effect.parameters]
+    parts = [
+        each.name if each.required else f"{each.name} = {each.default!r}".replace("'", '"')
+        for each in effect.parameters
+    ]
     return f"({', '.join([*parts, *(['*args', '**kwargs'] if effect.is_variadic else [])])})"
 
 
