@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import msgpack
@@ -24,6 +25,7 @@ from flowmetal.worker.limits import arm_cpu_limit
 from flowmetal.worker.run import SCRIPT, History, Run
 from flowmetal.worker.strand import Mailbox, Strand, StrandPool
 
+_CANCELLED: Final = "Evaluation cancelled"
 FAULT_EXIT_CODE: Final = 70
 _MAX_ACTIVE: Final = 4
 
@@ -72,6 +74,8 @@ class Session:
                 mailbox.inbox.put(message)
         elif kind == "start":
             self._start(message[1], message[2], message[3])
+        elif kind == "time":
+            self._driver.simulated_us = message[1]
         elif kind == "program":
             self._load(message[1], message[2])
         elif kind == "check":
@@ -82,12 +86,15 @@ class Session:
     def _load(self, main: str, sources: dict[str, str]) -> None:
         program = Program(main, sources, self._host, self._limits.call_depth)
         self._driver.program = program
+        budget = [self._limits.fuel_ticks // 1_000]
         try:
             self._complete(program)
-            budget = [self._limits.fuel_ticks // 1_000]
             program.load(lambda: _spend(budget))
         except LanguageError as error:
-            self._channel.send(["invalid", Diagnostic.of_error(error).to_data()])
+            self._channel.send(["invalid", self._in_words(Diagnostic.of_error(error), budget).to_data()])
+        except BaseException as error:
+            # Exhausted memory and panics of the interpreter.
+            self.fault(f"{type(error).__name__}: {error}")
         else:
             self._program = program
             flows = [flow.to_data() for flow in program.flows]
@@ -106,8 +113,16 @@ class Session:
             found = [Diagnostic.of_error(error)]
         except BaseException as error:
             self.fault(f"the check came to grief: {type(error).__name__}: {error}")
-        self._channel.send(["checked", [each.to_data() for each in found]])
+        self._channel.send(["checked", [self._in_words(each, budget).to_data() for each in found]])
         self._channel.flush()
+
+    def _in_words(self, diagnostic: Diagnostic, budget: list[int]) -> Diagnostic:
+        """What is wrong with a program; for the end of the fuel the interpreter has no words of its own."""
+        if budget[0] >= 0 or diagnostic.message != _CANCELLED:
+            return diagnostic
+        message = f"the modules compute for more than {self._limits.fuel_ticks:,} steps while they are loaded"
+        remedy = "the limit is `fuel_ticks`; compute in a flow what takes long"
+        return replace(diagnostic, message=message, hint=remedy)
 
     def _complete(self, program: Program) -> None:
         """Asks for modules until every load of every module is at hand; nothing is evaluated yet."""
@@ -124,6 +139,8 @@ class Session:
                     error = LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
                     first = next(label for label in missing if label not in message[1])
                     raise program.modules.unavailable(first, error)
+            elif message[0] == "time":
+                self._handle(message)
             elif message[0] in ("start", "program"):
                 self.fault("a message out of order")
 

@@ -97,3 +97,41 @@ def test_a_program_larger_than_a_frame(lab: Lab) -> None:
 def test_a_module_that_is_missing_is_named(lab: Lab) -> None:
     with pytest.raises(LanguageError, match=r"gone\.flow"):
         lab.run('load("./gone.flow", "x")\n')
+
+
+SPINNING = """
+def spin():
+    for a in range(100000):
+        for b in range(100000):
+            pass
+
+spin()
+"""
+
+
+@pytest.mark.parametrize("text", [SPINNING, 'load("./lib.flow", "x")'])
+def test_a_module_that_never_ends_is_told_the_limit(lab: Lab, text: str) -> None:
+    """Also when it is one that the main file loads."""
+    lab.limits = Limits(fuel_ticks=1_000_000)
+    sources = TextSources({MAIN: text, "//lib.flow": SPINNING + "x = 1"})
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            with pytest.raises(
+                LanguageError, match="compute for more than 1,000,000 steps while they are loaded"
+            ) as caught:
+                await engine.load(MAIN, sources, lab.limits)
+            assert "fuel_ticks" in caught.value.remedy
+            assert caught.value.place.startswith("main.flow" if text is SPINNING else "lib.flow")
+
+    in_loop(life)
+
+
+def test_a_module_that_takes_all_memory_is_told_so(lab: Lab) -> None:
+    lab.limits = Limits(address_space_bytes=256 * 1024 * 1024)
+
+    async def life() -> None:
+        with lab.engine() as engine, pytest.raises(LanguageError, match="memory"):
+            await engine.load(MAIN, TextSources({MAIN: "x = [[0] * 1000000 for i in range(1000)]"}), lab.limits)
+
+    in_loop(life)
