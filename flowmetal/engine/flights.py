@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
+from flowmetal.clock import Alarm
 from flowmetal.engine.table import OpenAction, RootState
 from flowmetal.permissions.decision import Allowed
 from flowmetal.policy import Policy
@@ -35,7 +36,7 @@ class Flight:
     wanted: bool = True
     # It is in nobody's hands: it waits for its next attempt, or for a person.
     asked: str = ""
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    timers: list[Alarm] = field(default_factory=list)
     thread: Future[Wire] | None = None
     task: asyncio.Task[Any] | None = None
 

@@ -1,17 +1,17 @@
 """Timers of runs: one heap for the engine.
 
 A sleep is measured on the monotonic clock while the engine lives; a moment (``sleep_until``, a deadline) on the wall
-clock, which is looked at again every 30 seconds, since it may be set.
+clock, which is looked at again every 30 seconds, since it may be set; nobody sets a simulated one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from typing import Final
 
-from flowmetal.clock import Clock
+from flowmetal.clock import Alarm, AlarmClock, SimulatedClock
 
 _LOOK_AGAIN_SECONDS: Final = 30.0
 DEADLINE: Final = 0
@@ -21,14 +21,16 @@ DEADLINE: Final = 0
 class Timers:
     """Calls ``fire(run_id, number)`` when a timer comes due; a cancelled one is skipped."""
 
-    def __init__(self, clock: Clock, fire: Callable[[list[tuple[str, int]]], None]) -> None:
+    def __init__(self, clock: AlarmClock, fire: Callable[[list[tuple[str, int]]], None]) -> None:
         self._clock = clock
+        self._may_be_set = not isinstance(clock, SimulatedClock)
+        self._look_again_seconds = _LOOK_AGAIN_SECONDS if self._may_be_set else math.inf
         self._fire = fire
         self._heap: list[tuple[float, str, int]] = []
         self._moments: dict[tuple[str, int], float] = {}
         # A run waits in one place, so it has one timer; a root's deadline is kept beside it.
         self._due: dict[str, int] = {}
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Alarm | None = None
         self._handle_due = 0.0
 
     def __len__(self) -> int:
@@ -42,7 +44,9 @@ class Timers:
         """Fires at ``moment``, seconds since the epoch."""
         self._moments[(run_id, number)] = moment
         self._push(
-            self._clock.monotonic() + min(max(0.0, moment - self._clock.now()), _LOOK_AGAIN_SECONDS), run_id, number
+            self._clock.monotonic() + min(max(0.0, moment - self._clock.now()), self._look_again_seconds),
+            run_id,
+            number,
         )
 
     def has(self, run_id: str, number: int) -> bool:
@@ -81,8 +85,7 @@ class Timers:
                 return
             self._handle.cancel()
         self._handle_due = due
-        loop = asyncio.get_running_loop()
-        self._handle = loop.call_later(max(0.0, due - self._clock.monotonic()), self._ring)
+        self._handle = self._clock.call_later(max(0.0, due - self._clock.monotonic()), self._ring)
 
     def _ring(self) -> None:
         self._handle = None
@@ -93,7 +96,7 @@ class Timers:
             if not self.has(run_id, number):
                 continue
             moment = self._moments.get((run_id, number))
-            if moment is not None and moment > self._clock.now():
+            if moment is not None and self._may_be_set and moment > self._clock.now():
                 self.at(run_id, number, moment)
                 continue
             self.cancel(run_id, number)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+
+from flowmetal.clock import Alarm
 
 
 class ShiftedClock:
@@ -21,3 +25,7 @@ class ShiftedClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+    def call_later(self, seconds: float, then: Callable[[], None]) -> Alarm:
+        """Calls ``then`` in ``seconds``, on the running event loop."""
+        return asyncio.get_running_loop().call_later(seconds, then)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmetal.actions.effect import Arguments, EffectFailure
+from flowmetal.clock import SimulatedClock
 from flowmetal.journal import event_reading, events
 from flowmetal.journal.keys import events_range
+from flowmetal.settings import Limits
 from flowmetal.testing.clocks import ShiftedClock
+from flowmetal.testing.effects import scripted
 from flowmetal.testing.harness import Lab, in_loop, value_of
 from flowmetal.values import pack
 
@@ -104,3 +114,115 @@ if __name__ == "__flow__":
     first, second = value_of(lab.resume())
     assert first == tomorrow
     assert second >= tomorrow
+
+
+# -- time that is made up ------------------------------------------------------------------------------
+
+
+def parse(moment: str) -> float:
+    """Seconds since the epoch."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+YEARS = """
+def _naps_impl(fctx, times):
+    for _ in range(times):
+        fctx.actions.sleep("1d")
+    return now()
+
+naps = flow(_naps_impl)
+pure = flow(lambda fctx: now())
+
+def _main(fctx):
+    a = fctx.actions
+    seen = [now(), unwrap(pure())]
+    tasks = [a.run(naps, days) for days in (400, 2, 1)]
+    index, first = a.wait_any(tasks, timeout = "10d")
+    late = a.wait([tasks[0]], timeout = "8d")
+    a.sleep_until("2130-01-01T00:00:00Z")
+    ends = [first.value] + [a.wait(task).value for task in tasks]
+    return [index, [each.error.kind for each in late], seen, ends, now(), unwrap(pure())]
+
+main = flow(_main)
+
+if __name__ == "__flow__":
+    main()
+"""
+
+
+def test_a_century_of_sleep_is_over_in_a_moment(lab: Lab) -> None:
+    """Every time that the flow sees is the simulated one, in whatever worker, inline or not, hot or woken."""
+    lab.clock = SimulatedClock(parse("2030-01-01T00:00:00Z"))
+    lab.limits = Limits(hot_runs=2)
+    index, late, seen, ends, after, inline = value_of(lab.run(YEARS, seconds=60))
+    assert (index, late) == (2, ["timeout"])
+    assert seen == ["2030-01-01T00:00:00.000000Z"] * 2
+    days = ["2030-01-02", "2031-02-05", "2030-01-03", "2030-01-02"]
+    assert ends == [f"{day}T00:00:00.000000Z" for day in days]
+    assert [after, inline] == ["2130-01-01T00:00:00.000000Z"] * 2
+    header = lab.journal.header("r")
+    assert header is not None
+    assert header.finished_ms == int(parse("2130-01-01T00:00:00Z") * 1_000)
+    assert list(lab.journal.verify()) == []
+
+
+def test_pauses_deadlines_and_patience_are_simulated_too(lab: Lab) -> None:
+    """What an effect takes is real time, in which the simulated clock stands still."""
+    begun: list[float] = []
+    clock = lab.clock = SimulatedClock(0)
+
+    def flaky(args: Arguments) -> str:
+        begun.append(clock.now())
+        time.sleep(0.02)
+        raise EffectFailure("no")
+
+    lab.registry = scripted("thread", read=flaky)
+    text = """
+def _stuck(fctx):
+    fctx.actions.sleep("9h")
+
+stuck = flow(_stuck, timeout = "1h", retries = 1, retry_delay = "1h", max_retry_delay = "1h")
+
+def _main(fctx):
+    a = fctx.actions
+    read = a.read("f", retries = 3, retry_delay = "1h", timeout = "10ms", retry_on = ["timeout"])
+    again = a.read("f", retries = 9, retry_delay = "1h", max_retry_delay = "1h", schedule_timeout = "150m")
+    return [read.error.kind, again.error.kind, stuck().error.kind, now()]
+
+main = flow(_main)
+
+if __name__ == "__flow__":
+    main()
+"""
+    assert value_of(lab.run(text)) == ["effect", "timeout", "timeout", "1970-01-01T05:00:00.000000Z"]
+    assert [round(each / 3_600, 3) for each in begun] == [0, 0, 1, 2]
+
+
+def test_a_simulated_clock_waits_for_whoever_must_act(lab: Lab) -> None:
+    """With nothing due it stands, and goes on when a person has answered."""
+    lab.clock = SimulatedClock(0)
+
+    async def life() -> Any:
+        with lab.engine() as engine:
+            await lab.start(engine, body('return [unwrap(actions.input("?")), actions.sleep("1h"), now()]'))
+            while not engine.answer("r.1", 1, "yes"):
+                await asyncio.sleep(0.01)
+            return await asyncio.wait_for(engine.outcome("r"), 30)
+
+    assert value_of(in_loop(life)) == ["yes", None, "1970-01-01T01:00:00.000000Z"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.booleans()), max_size=20), st.floats(0, 1e9))
+def test_alarms_ring_in_order_and_at_their_time(alarms: list[tuple[float, bool]], span: float) -> None:
+    clock = SimulatedClock(0)
+    rung: list[tuple[float, float]] = []
+    for seconds, is_cancelled in alarms:
+        alarm = clock.call_later(seconds, lambda seconds=seconds: rung.append((seconds, clock.monotonic())))
+        if is_cancelled:
+            alarm.cancel()
+    clock.advance(span)
+    assert clock.monotonic() == pytest.approx(span, abs=1e-6)
+    while clock.jump():
+        pass
+    assert [seconds for seconds, _ in rung] == sorted(seconds for seconds, is_cancelled in alarms if not is_cancelled)
+    assert all(0 <= at - seconds <= 2e-6 for seconds, at in rung)
