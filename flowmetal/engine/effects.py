@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from flowmetal.actions.effect import EffectContext, EffectFailure
 from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
+from flowmetal.clock import AlarmClock
 from flowmetal.engine.flights import (
     Flight,
     cut_off_details,
@@ -27,7 +28,7 @@ from flowmetal.engine.flights import (
     retry_after_seconds,
     schedule_failure,
 )
-from flowmetal.engine.runs import Runs
+from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.secrecy import Secrecy
 from flowmetal.engine.table import HotRun, OpenAction, RootState
 from flowmetal.errors import FlowmetalError
@@ -35,6 +36,8 @@ from flowmetal.identity import idempotency_key
 from flowmetal.journal import events
 from flowmetal.journal.keys import root_of
 from flowmetal.permissions.decision import Denied, decide_all
+from flowmetal.permissions.grants import GrantSet
+from flowmetal.permissions.wants import Allowed, Want
 from flowmetal.policy import read_policy
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok, ok, pack
@@ -49,6 +52,16 @@ REPEAT: Final = "repeat"
 _Key = tuple[str, int]
 
 
+class Decide(Protocol):
+    """Decides on what an effect wants; ``decide_all`` is one, and a plan's records and allows."""
+
+    def __call__(
+        self, grants: GrantSet, wants: Iterable[Want], modules: Sequence[str] = (), *, protected: tuple[str, ...] = ()
+    ) -> tuple[Allowed, ...] | Denied:
+        """Leave for every one of ``wants``, or the first refusal."""
+        ...
+
+
 class Effects:
     """Performs effects.
 
@@ -58,6 +71,8 @@ class Effects:
         services: what effects share.
         protected: directories that no grant opens: the home, its journal.
         settle: ends a turn of the loop after something came from outside it.
+        clock: wakes what waits for its next attempt, or has only so much time.
+        decide: the one function that decides.
     """
 
     def __init__(
@@ -67,6 +82,8 @@ class Effects:
         services: Services,
         protected: tuple[str, ...],
         settle: Callable[[], None],
+        clock: AlarmClock,
+        decide: Decide = decide_all,
     ) -> None:
         self._runs = runs
         self._ledger = runs.ledger
@@ -75,6 +92,9 @@ class Effects:
         self._secrecy = Secrecy(services.secrets)
         self._protected = protected
         self._settle = settle
+        self._call_later = clock.call_later
+        self._decide = decide
+        self.people: Observer | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._flights: dict[_Key, Flight] = {}
         self._by_run: dict[str, set[int]] = {}
@@ -111,8 +131,7 @@ class Effects:
         self._by_run.setdefault(run.run_id, set()).add(action.number)
         if policy.schedule_timeout_seconds is not None:
             left = policy.schedule_timeout_seconds - (self._ledger.now_ms - action.at_ms) / 1_000
-            loop = asyncio.get_running_loop()
-            flight.timers.append(loop.call_later(max(0.0, left), self._schedule_over, flight))
+            flight.timers.append(self._call_later(max(0.0, left), lambda: self._schedule_over(flight)))
         if action.is_reopened:
             self._take_up(flight)
         else:
@@ -124,8 +143,7 @@ class Effects:
         if action.asked in (ASKED_INPUT, ASKED_INTERRUPTED):
             flight.asked = action.asked
         elif action.asked or flight.effect.mode == "person":
-            flight.asked = action.asked
-            self._begin(flight)
+            self._begin(flight)  # what it waited for may have been granted; what it lacks now is asked for anew
         elif action.retry_due_ms is not None and self._ledger.now_ms < action.retry_due_ms:
             self._begin_later(flight, (action.retry_due_ms - self._ledger.now_ms) / 1_000)
         elif flight.policy.interrupted == "never":
@@ -155,10 +173,11 @@ class Effects:
             self._ended(flight, flight.generation, err(error.to_failure(action.name, action.line)))
             return
         modules = (*flight.inherited, *action.modules)
-        decision = decide_all(flight.root.grants, wants, modules=modules, protected=self._protected)
+        decision = self._decide(flight.root.grants, wants, modules, protected=self._protected)
         if isinstance(decision, Denied):
             if flight.root.on_deny == "wait" and decision.option:
-                self._ask(flight, ASKED_GRANT, f"{decision.message}")
+                # The options stand on a line of their own, so that no text of a flow can be taken for them.
+                self._ask(flight, ASKED_GRANT, f"{decision.option}\n{decision.message}")
                 return
             details = {"dict": ["option", decision.option]}
             failure = Failure("denied", decision.message, details, action.name, action.line)
@@ -185,7 +204,7 @@ class Effects:
             loop = asyncio.get_running_loop()
             if flight.policy.timeout_seconds is not None:
                 flight.timers.append(
-                    loop.call_later(flight.policy.timeout_seconds, self._attempt_over, flight, generation)
+                    self._call_later(flight.policy.timeout_seconds, lambda: self._attempt_over(flight, generation))
                 )
             if mode == "thread":
                 self._in_thread(flight, generation, loop)
@@ -260,7 +279,7 @@ class Effects:
                 self._begin(flight)
                 self._settle()
 
-        flight.timers.append(asyncio.get_running_loop().call_later(seconds, begin))
+        flight.timers.append(self._call_later(seconds, begin))
 
     def _attempt_over(self, flight: Flight, generation: int) -> None:
         """The time of one attempt is up."""
@@ -323,8 +342,10 @@ class Effects:
             self._ledger.append(
                 flight.run_id.encode(), events.asked(self._ledger.now_ms, flight.action.number, reason, text)
             )
-        run_id, number = flight.run_id, flight.action.number
-        self._runs.tell(lambda observer: observer.asked(run_id, number, reason, text))
+        people = self.people
+        if people is not None:
+            run_id, number = flight.run_id, flight.action.number
+            self._ledger.after_commit(lambda: people.asked(run_id, number, reason, text))
 
     def answer(self, run_id: str, number: int, text: str) -> bool:
         """Takes a person's answer; False if nothing of that number waits for one (yet)."""
@@ -345,6 +366,7 @@ class Effects:
         """More was granted to a root: what waits for a grant is decided on again."""
         for flight in list(self._flights.values()):
             if flight.root is root and flight.asked == ASKED_GRANT and flight.wanted:
+                flight.asked = ""  # what it still lacks is an event after this one
                 self._begin(flight)
 
     # -- ends ------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
-from flowmetal.clock import Clock
+from flowmetal.clock import AlarmClock, SimulatedClock
 from flowmetal.engine.checks import BadMessage
 from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
-from flowmetal.engine.effects import Effects
+from flowmetal.engine.effects import Decide, Effects
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Programs, Spawn, program_key
@@ -30,11 +30,13 @@ from flowmetal.engine.starting import RunRequest, root_state, start_request, wid
 from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState, RootState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
+from flowmetal.engine.waiting import all_wait
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.ownership import Ownership
 from flowmetal.journal.starting import Begun
+from flowmetal.permissions.decision import decide_all
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.settings import Limits
 
@@ -66,9 +68,10 @@ class Engine:
         ownership: this engine's identity, its lock held.
         registry: the effects there are.
         protected: directories that no grant opens.
-        clock: the time.
+        clock: the time; a simulated one is moved on whenever every run waits.
         spawn: starts workers.
         services: what effects share; none by default.
+        decide: the one function that decides on effects; a plan has its own.
     """
 
     def __init__(
@@ -77,19 +80,20 @@ class Engine:
         ownership: Ownership,
         registry: Registry,
         protected: tuple[str, ...],
-        clock: Clock,
+        clock: AlarmClock,
         spawn: Spawn = WorkerProcess,
         services: Services | None = None,
+        decide: Decide = decide_all,
     ) -> None:
         self._journal = journal
         self._ownership = ownership
-        self._clock = clock
+        self._simulated = clock if isinstance(clock, SimulatedClock) else None
         self._ledger = Ledger(journal, clock, self._give_up_all, ownership.check, self._want_turn)
         self._timers = Timers(clock, self._timers_fired)
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
         self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped, self._want_turn)
-        self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle)
+        self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
         self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
@@ -102,6 +106,9 @@ class Engine:
         self._some_ended = False
         self._turn: asyncio.Handle | None = None
         self._turn_wanted = False
+        self._jump: asyncio.Handle | None = None
+        if self._simulated is not None:
+            self._programs.follow(self._simulated)
         self._seen_transaction = journal.store.last_transaction()
         self._mail_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -121,9 +128,10 @@ class Engine:
         """The process ids of the workers that live."""
         return self._programs.worker_pids()
 
-    def observe(self, observer: Observer | None) -> None:
-        """Tells ``observer`` of what happens from now on."""
-        self._runs.observer = observer
+    def observe(self, observer: Observer | None, *, only_questions: bool = False) -> None:
+        """Tells ``observer`` of what happens from now on, with ``only_questions`` only of what people are asked."""
+        self._runs.observer = None if only_questions else observer
+        self._effects.people = observer
 
     # -- starting and resuming -------------------------------------------------------------------------
 
@@ -287,6 +295,16 @@ class Engine:
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+        if self._simulated is not None and self._jump is None and all_wait(self._runs, self._effects.under_way):
+            self._jump = asyncio.get_running_loop().call_soon(self._jump_on, self._simulated)
+
+    def _jump_on(self, clock: SimulatedClock) -> None:
+        """Nothing is left to do at this moment: the next one comes."""
+        self._jump = None
+        if self._closed or self._turn is not None or not all_wait(self._runs, self._effects.under_way):
+            return  # something came up; the end of its turn asks again
+        if clock.jump():
+            self._settle()
 
     def _worker_spoke(self, worker: WorkerProcess, messages: Iterable[list[Any]]) -> None:
         self._ledger.tick()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.services import Services
 from flowmetal.assembly import JOURNAL_DIRECTORY, prelude_directory
-from flowmetal.clock import Clock, SystemClock
+from flowmetal.clock import AlarmClock, SystemClock
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn
@@ -81,7 +81,7 @@ class Lab:
     store: Store
     limits: Limits = field(default_factory=Limits)
     registry: Registry = field(default_factory=lambda: STANDARD)
-    clock: Clock = field(default_factory=SystemClock)
+    clock: AlarmClock = field(default_factory=SystemClock)
     spawn: Spawn = WorkerProcess
     allow: tuple[str, ...] = ("read=.", "write=.")
     services: Services = field(default_factory=Services)

@@ -54,6 +54,8 @@ class Driver:
 
     def __init__(self, outlet: Outlet, pool: StrandPool) -> None:
         self.program: Program
+        # The time while the engine's clock is simulated: it stands still until the engine says that it went on.
+        self.simulated_us: int | None = None
         self.mailboxes: dict[str, Mailbox] = {}
         self.outlet = outlet
         self._pool = pool
@@ -326,7 +328,8 @@ class Driver:
 
     def moment(self, run: Run) -> tuple[int, str]:
         """Milliseconds and RFC 3339 text of the time; never earlier than the run has seen."""
-        run.last_now = max(run.last_now, time.time_ns() // 1_000)
+        now = time.time_ns() // 1_000 if self.simulated_us is None else self.simulated_us
+        run.last_now = max(run.last_now, now)
         return run.last_now // 1_000, moment_text(run.last_now)
 
 

@@ -29,6 +29,7 @@ Engine to worker:
     result    run id, incarnation, number, value
     evict     run id, incarnation                         a request, ignored by a run that is no longer parked
     drop      run id, incarnation                         the run is over: unwind, say nothing
+    time      microseconds since the epoch                the time from now on, of an engine whose clock is simulated
 
 What a callee is: ``call REF`` and ``run REF`` for flows (blocking, or as a task), ``do NAME`` and ``start NAME`` for
 effects likewise, else the action's own name.
