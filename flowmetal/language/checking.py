@@ -100,7 +100,7 @@ class _Checker:
         members = {
             name: there
             for name, there in self._members.items()
-            if name.startswith(CONTEXT) or name in self._prelude_names
+            if name.startswith(CONTEXT) or name.partition(".")[0] in self._prelude_names
         }
         for load in self._modules.tree(label).loads():
             source = resolve_load(label, load.module_id)
@@ -114,6 +114,7 @@ class _Checker:
         for name in {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}:
             members.pop(name, None)
             known = {each: signature for each, signature in known.items() if each.partition(".")[0] != name}
+        members = {name: there for name, there in members.items() if name.partition(".")[0] in (*members, CONTEXT)}
         known.update(self._flows.get(label, {}))
         for finding in check_calls(text, Known(known, members, self._declared.get(label, {}))):
             place = f"{short_name(label)}:{finding.line}:{finding.column}"

@@ -24,9 +24,18 @@ def members_of(text: str) -> dict[str, tuple[str, ...]]:
             name, value = node.name.removeprefix("make_"), node.body[-1].value
         else:
             continue
-        if isinstance(value, ast.Call) and dotted(value.func) == "struct":
-            found[name.replace("_actions", f"{CONTEXT}.actions")] = tuple(each.arg or "" for each in value.keywords)
+        _add_struct(name.replace("_actions", f"{CONTEXT}.actions"), value, found)
     return found
+
+
+def _add_struct(name: str, value: ast.expr, found: dict[str, tuple[str, ...]]) -> None:
+    """Adds what a struct holds, and what the structs in it hold, also those that an earlier one held already."""
+    if isinstance(value, ast.Call) and dotted(value.func) == "struct":
+        found[name] = tuple(each.arg or "" for each in value.keywords)
+        for each in value.keywords:
+            _add_struct(f"{name}.{each.arg}", each.value, found)
+    elif "." in name and dotted(value) in found:
+        found[name] = found[dotted(value)]
 
 
 @dataclass(frozen=True, slots=True)

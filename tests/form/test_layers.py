@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,14 +56,20 @@ MAY_USE = {
 AT_HOME = {
     "aiohttp": ("net",),
     "click": ("cli",),
+    "idna": ("net",),
     "lmdb": ("journal",),
     "msgpack": ("engine", "journal", "values", "worker"),
+    "multidict": ("net",),
     "platformdirs": ("assembly",),
     "psutil": ("engine",),
     "rich": ("cli",),
     "starlark": ("language",),
+    "yarl": ("net",),
 }
 """Where each third-party library may be imported."""
+
+LATE = {"flowmetal.actions.late", "flowmetal.net.late"}
+"""Where imports inside functions are gathered: of what takes long to load and most runs never need."""
 
 
 def modules() -> dict[str, Path]:
@@ -123,7 +131,9 @@ def test_a_third_party_library_lives_in_one_room(name: str) -> None:
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {
-        name: sorted({imported for imported, _ in imports(name, path) if imported in MODULES and imported != name})
+        name: []
+        if name in LATE
+        else sorted({imported for imported, _ in imports(name, path) if imported in MODULES and imported != name})
         for name, path in MODULES.items()
     }
     finished: set[str] = set()
@@ -139,7 +149,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         visit(name, [])
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if room(name) != "cli"])
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) != "cli" and name not in LATE])
 def test_nothing_is_imported_inside_a_function(name: str) -> None:
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     late = [
@@ -150,3 +160,29 @@ def test_nothing_is_imported_inside_a_function(name: str) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert not late, f"{MODULES[name].relative_to(CHECKOUT)}: imports inside functions in lines {late}"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["check", "FLOW"], ["run", "FLOW:main"]])
+def test_no_start_pays_for_aiohttp(arguments: list[str], tmp_path: Path) -> None:
+    flow = tmp_path / "small.flow"
+    flow.write_text("def _main(fctx):\n    return 1\n\nmain = flow(_main)\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flowmetal"]
+        + [each.replace("FLOW", str(flow)) for each in arguments],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "FLOWMETAL_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "flowmetal.cli.entry" in imported
+    assert not imported & {
+        "aiohttp",
+        "yarl",
+        "multidict",
+        "idna",
+        "email.utils",
+        "flowmetal.net.urls",
+        "flowmetal.net.client",
+    }
