@@ -11,6 +11,7 @@ from flowmetal.actions.digest import DIGEST
 from flowmetal.actions.effect import TYPES, Effect, EffectFailure
 from flowmetal.actions.env import ENV
 from flowmetal.actions.glob import GLOB
+from flowmetal.actions.http import HTTP
 from flowmetal.actions.input import INPUT
 from flowmetal.actions.list_dir import LIST_DIR
 from flowmetal.actions.make_dir import MAKE_DIR
@@ -86,6 +87,7 @@ STANDARD: Final = Registry(
         DIGEST,
         ENV,
         GLOB,
+        *HTTP,
         INPUT,
         LIST_DIR,
         MAKE_DIR,

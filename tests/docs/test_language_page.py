@@ -160,7 +160,7 @@ def test_actions_are_the_fields_of_fctx_actions() -> None:
     assert isinstance(node, ast.Call)
     fields = {str(keyword.arg) for keyword in node.keywords}
     named = {
-        first.strip("`").partition("(")[0]
+        first.strip("`").partition("(")[0].partition(".")[0]
         for heading in ("### Actions", "### Effects")
         for rows in tables(section(PAGE, heading))
         for first, *_ in rows
