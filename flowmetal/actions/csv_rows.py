@@ -15,7 +15,7 @@ from flowmetal.json_reading import show
 from flowmetal.values import Wire
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
-_QUOTED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+_QUOTED: Final = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 _NEEDS_QUOTES: Final = re.compile('["\n\r\ufeff]')
 
 
