@@ -48,7 +48,9 @@ def _divided(args: Arguments) -> tuple[str, str, Pattern]:
         inner, pattern = parse_pattern(args["pattern"]).divided()
     except ValueError as error:
         raise EffectFailure(f"glob: {plain(str(error))}", kind="error") from None
-    return (posixpath.join(path, inner) if path and inner else path), inner, pattern
+    if path and inner:
+        return (inner if path == "." else posixpath.join(path, inner)), inner, pattern
+    return path, inner, pattern
 
 
 def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
@@ -91,7 +93,7 @@ class _Search:
                 self._keep(posixpath.join(self.inner, *way, name))
             if self.pattern.goes_on(after):
                 deeper.append((name, after))
-        for name, after in deeper:
+        for name, after in sorted(deeper, key=lambda each: each[0]):
             self._enter_below(fd, name, (*way, name), after)
 
     def _names(self, fd: int, positions: frozenset[int]) -> Iterator[str]:
