@@ -18,6 +18,7 @@ import pytest
 
 from flowmetal.actions.replacing import temporary_name
 from tests.actions.desk import KEY, Desk
+from tests.actions.kill_everywhere import CASES
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -48,17 +49,27 @@ def run(*args: str, wrapper: tuple[str, ...] = ()) -> str:
     return done.stdout
 
 
-def test_killed_at_every_system_call(base: Path) -> None:
-    found = json.loads(run("-m", "tests.actions.kill_everywhere", str(base)))
-    assert len(found) > 60
-    for case in found:
-        before = "old" if case["existing"] else "none"
-        assert set(case["states"]) <= {before, "new"}, case
-        assert case["leftovers"] <= 1, case
-        assert case["end"] == "new", case
-        assert case["names"] == ["file"], case
-    assert {state for case in found for state in case["states"]} == {"old", "new", "none"}
-    assert {case["leftovers"] for case in found} == {0, 1}
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What was found after each kill."""
+    base = os.path.realpath(tmp_path_factory.mktemp("kills"))
+    kills: list[dict[str, Any]] = json.loads(run("-m", "tests.actions.kill_everywhere", base))
+    return kills
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_killed_at_every_system_call(found: list[dict[str, Any]], name: str) -> None:
+    """Whatever call the kill falls on, and again on the next attempt: the old or the new, and in the end the new."""
+    cases = [case for case in found if case["name"] == name]
+    assert len(cases) > 20
+    steps = {"before", "after", "amid"} if name == "make_dir" else {"before", "after"}
+    for case in cases:
+        assert set(case["states"]) <= steps, case
+        assert max(case["leftovers"]) <= 1, case
+        assert (case["end"], case["left"]) == ("after", 0), case
+    assert {state for case in cases for state in case["states"]} == steps
+    replaces = CASES[name].call[0] in ("write", "copy", "write_json", "write_csv")
+    assert {count for case in cases for count in case["leftovers"]} == ({0, 1} if replaces else {0})
 
 
 def test_killed_at_any_moment(desk: Desk, base: Path) -> None:
