@@ -29,12 +29,16 @@ _SAMPLE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds from a run's start until its durable end; peak resident bytes of engine and worker; journal bytes."""
+    """Seconds from a run's start until its durable end; peak resident bytes of engine and worker; journal bytes.
+
+    ``private_bytes`` is the peak of both without pages of files, such as the journal's, which the kernel drops at need.
+    """
 
     seconds: float
     engine_bytes: int
     worker_bytes: int
     journal_bytes: int
+    private_bytes: int
 
 
 @contextlib.contextmanager
@@ -66,7 +70,7 @@ async def _run(place: Path, name: str, arguments: dict[str, Any], flow: str, lim
         work = str(place / "work")
         grants = parse_grants([f"write={work}"], [], work)
         reference = f"{label}:{flow}" if flow else ""
-        peak = [0, 0]
+        peak = [0, 0, 0]
         sampler = asyncio.ensure_future(_sample(engine, peak))
         begin = time.perf_counter()
         engine.begin(program, RunRequest("bench", reference, flow or name, pack([[], pairs]), grants, work))
@@ -77,7 +81,7 @@ async def _run(place: Path, name: str, arguments: dict[str, Any], flow: str, lim
             raise RuntimeError(
                 outcome.error.show() if outcome.error else to_text(unpack(outcome.value or b"\xc0"), 500)
             )
-        return Measured(seconds, peak[0], peak[1], journal.store.size_bytes())
+        return Measured(seconds, peak[0], peak[1], journal.store.size_bytes(), peak[2])
     finally:
         engine.close()
         journal.store.close()
@@ -87,16 +91,28 @@ async def _sample(engine: Engine, peak: list[int]) -> None:
     while True:
         peak[0] = max(peak[0], resident_bytes(os.getpid()))
         peak[1] = max(peak[1], sum(resident_bytes(pid) for pid in engine.worker_pids()))
+        peak[2] = max(peak[2], sum(private_bytes(pid) for pid in [os.getpid(), *engine.worker_pids()]))
         await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process; 0 where the system does not tell."""
+    return _statm(pid)[0]
+
+
+def private_bytes(pid: int) -> int:
+    """Resident memory of a process that is no file's; 0 where the system does not tell."""
+    resident, of_files = _statm(pid)
+    return resident - of_files
+
+
+def _statm(pid: int) -> tuple[int, int]:
     try:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
-        return 0
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return int(fields[1]) * page, int(fields[2]) * page
 
 
 def command(place: Path, *arguments: str) -> list[str]:

@@ -28,6 +28,8 @@ from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, ok, p
 
 OK_NONE: Final = pack(ok())
 _MAX_CAUSES: Final = 16
+_MOST_FRESH: Final = 1_000
+"""Runs that wait for a worker with all they need in memory; further ones are read from the journal in their turn."""
 
 
 class Observer(Protocol):
@@ -175,8 +177,11 @@ class Runs:
             return
         header = self.begin_child(run, action, args, self.ledger.now_ms, settings)
         self._attempts.arm(header)
-        self.fresh.add(run_id)
-        self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
+        if len(self.fresh) < _MOST_FRESH:
+            self.fresh.add(run_id)
+            self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
+        else:
+            self._enqueue(Start(run_id, run.root))
 
     def begin_child(
         self, run: HotRun, action: OpenAction, args: bytes, started_ms: int, settings: Wire = None
