@@ -215,7 +215,13 @@ def test_a_denied_file_is_recognised_under_a_second_hard_link(desk: Desk, base: 
         assert guarded.failure("read", name).kind == "denied"
         assert guarded.failure("append", name, "more").kind == "denied"
         assert guarded.failure("write", name, "other").kind == "denied"
-    assert (base / "in" / "y").read_text() == "y"
+        assert guarded.failure("copy", name, "in/new").kind == "denied"
+        assert guarded.failure("copy", "in/a/b/x", name).kind == "denied"
+        assert guarded.failure("digest", name).kind == "denied"
+        assert guarded.failure("stat", name).kind == "denied"
+        assert guarded.failure("remove", name).kind == "denied"
+    assert guarded("glob", "*", "in") == ["a"]
+    assert (base / "in" / "y").read_text() == (base / "in" / "z").read_text() == "y"
 
 
 def test_a_hard_link_is_the_file_itself(desk: Desk, base: Path) -> None:
@@ -239,6 +245,15 @@ def test_a_protected_directory_is_closed_by_every_way(desk: Desk, base: Path) ->
         assert guarded.failure("write", path, "lies").kind == "denied"
         assert guarded.failure("append", path, "lies").kind == "denied"
         assert guarded.failure("list_dir", path).kind == "denied"
+        assert guarded.failure("copy", path, "in/x").kind == "denied"
+        assert guarded.failure("copy", "elsewhere/secret.txt", path).kind == "denied"
+        assert guarded.failure("digest", path).kind == "denied"
+        assert guarded.failure("glob", "*", path).kind == "denied"
+        assert guarded.failure("make_dir", f"{path}/more").kind == "denied"
+    for path in ("out/home/journal", "out/d/journal", "out/home"):
+        assert guarded.failure("remove", path).kind == "denied"
+        assert guarded.failure("stat", path).kind == "denied"
+    assert guarded("glob", "out/**") == ["out/d", "out/l"]
     assert os.listdir(home) == ["journal"]
     assert (home / "journal").read_text() == "truth"
 
@@ -248,11 +263,18 @@ def test_a_protected_directory_is_closed_by_every_way(desk: Desk, base: Path) ->
     "target", ["/proc/self/environ", "/proc", "/proc/thread-self/root/etc/passwd", "/dev/fd", "/dev/null", "/sys"]
 )
 def test_the_kernels_views_are_closed_even_through_links(desk: Desk, base: Path, target: str) -> None:
-    whole = desk.granted("read=/")
+    whole = desk.granted("read=/", "write=/")
     (base / "in" / "l").symlink_to(target)
     for path in ("in/l", target):
-        for name in ("read", "list_dir"):
-            assert whole.failure(name, path).kind == "denied"
+        for call in (
+            ("read", path),
+            ("list_dir", path),
+            ("digest", path),
+            ("copy", path, "out/x"),
+            ("glob", "*", path),
+        ):
+            assert whole.failure(*call).kind == "denied"
+    assert whole.failure("stat", target).kind == "denied"
 
 
 def test_a_denied_file_that_does_not_exist_yet_is_not_made_through_a_link(desk: Desk, base: Path) -> None:
@@ -342,6 +364,114 @@ def test_swapping_the_file_for_a_link_never_lets_a_write_out(desk: Desk, base: P
     assert (base / "elsewhere" / "secret.txt").read_text() == "secret"
     assert "denied" in kinds
     assert kinds <= {"ok", "denied", "effect"}
+
+
+def test_swapping_a_directory_for_a_link_never_lets_any_effect_out(
+    desk: Desk, base: Path, open_files: Callable[[], int]
+) -> None:
+    """As above, for what copies, removes, looks and searches."""
+    real, link, name = base / "out" / "real", base / "out" / "link", base / "out" / "d"
+    real.mkdir()
+    link.symlink_to("../elsewhere")
+    (base / "in" / "source").write_text("source")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            real.rename(name)
+            name.rename(real)
+            link.rename(name)
+            name.rename(link)
+
+    before = open_files()
+    kinds: dict[str, set[str]] = {}
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            for call in (
+                ("copy", "in/source", "out/d/copied"),
+                ("copy", "out/d/secret.txt", "out/stolen"),
+                ("digest", "out/d/secret.txt"),
+                ("write_json", "out/d/json", 1),
+                ("write_csv", "out/d/csv", [[1]]),
+                ("remove", "out/d/copied"),
+                ("remove", "out/d/secret.txt"),
+                ("stat", "out/d/secret.txt"),
+                ("glob", "*", "out/d"),
+                ("glob", "**/secret*", "out"),
+            ):
+                try:
+                    value = desk(*call)
+                    kinds.setdefault(call[0], set()).add("ok")
+                    assert call[0] != "stat" or value is None
+                    assert call[0] != "glob" or not [path for path in value if "secret" in path]
+                    assert call != ("remove", "out/d/secret.txt") or value is False
+                except EffectFailure as failure:
+                    kinds.setdefault(call[0], set()).add(failure.kind)
+    finally:
+        stop.set()
+        swapping.join()
+    assert "ok" not in kinds["digest"]
+    for effect in ("copy", "glob"):
+        assert {"ok", "denied"} <= kinds[effect], kinds  # both sides of the race were seen
+    assert os.listdir(base / "elsewhere") == ["secret.txt"]
+    assert (base / "elsewhere" / "secret.txt").read_text() == "secret"
+    assert not (base / "out" / "stolen").exists()
+    assert not [found for found in os.listdir(real) if found.endswith(".tmp")]
+    assert open_files() == before
+
+
+def test_swapping_a_file_for_a_link_never_lets_a_copy_out(desk: Desk, base: Path) -> None:
+    name, link, mine = base / "out" / "f", base / "out" / "link", base / "out" / "mine"
+    (base / "in" / "source").write_text("source")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.symlink("../elsewhere/secret.txt", link)
+            link.rename(name)
+            mine.write_text("mine")
+            mine.rename(name)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    kinds = set()
+    try:
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            for call in (("copy", "out/f", "out/taken"), ("copy", "in/source", "out/f"), ("remove", "out/f")):
+                try:
+                    desk(*call)
+                    kinds.add("ok")
+                except EffectFailure as failure:
+                    kinds.add(failure.kind)
+            if (base / "out" / "taken").exists():
+                assert (base / "out" / "taken").read_text() in ("", "mine", "source")
+    finally:
+        stop.set()
+        swapping.join()
+    assert (base / "elsewhere" / "secret.txt").read_text() == "secret"
+    assert {"ok", "denied"} <= kinds <= {"ok", "denied", "effect"}
+
+
+def test_a_directory_that_is_swapped_as_soon_as_it_is_made(
+    desk: Desk, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.mkdir
+
+    def mkdir(name: str, *args: int, **kwargs: int) -> None:
+        real(name, *args, **kwargs)
+        (base / "out" / "a").rmdir()
+        (base / "out" / "a").symlink_to("../elsewhere")
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    for path in ("out/a/b", "out/a"):
+        failure = desk.failure("make_dir", path)
+        assert (failure.kind, "not a directory" in failure.message) == ("effect", True)
+        (base / "out" / "a").unlink()
+    assert os.listdir(base / "elsewhere") == ["secret.txt"]
 
 
 def allowed_to_write(desk: Desk, path: Path) -> Allowed:

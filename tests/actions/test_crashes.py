@@ -29,7 +29,7 @@ from flowmetal.actions import EffectFailure
 from flowmetal.permissions import parse_grants
 from tests.actions.desk import Desk
 base = Path(sys.argv[1])
-desk = Desk(base, parse_grants(["write=out"], [], str(base)))
+desk = Desk(base, parse_grants(["read=in", "write=out"], [], str(base)))
 """
 
 
@@ -138,6 +138,33 @@ for path in ("out/file", "out/new"):
     assert (base / "out" / "file").read_text() == "old"
 
 
+def test_copies_and_records_that_may_not_grow_leave_the_old_file(desk: Desk, base: Path) -> None:
+    (base / "out" / "file").write_text("old")
+    (base / "in" / "large").write_bytes(b"x" * 100_000)
+    script = (
+        PREAMBLE
+        + """
+from flowmetal.actions import streaming
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+for way in (streaming._copy_range, None):
+    streaming._copy_range = way
+    for path in ("out/file", "out/new"):
+        for call in (
+            ("copy", "in/large", path),
+            ("write_json", path, "x" * 100_000),
+            ("write_csv", path, [["x" * 100_000]]),
+        ):
+            try:
+                desk(*call)
+            except EffectFailure as failure:
+                print(failure.kind, failure.message.rpartition(": ")[2])
+"""
+    )
+    assert run("-c", script, str(base)).splitlines() == ["effect file too large"] * 12
+    assert os.listdir(base / "out") == ["file"]
+    assert (base / "out" / "file").read_text() == "old"
+
+
 def test_an_append_that_ends_early_says_how_far_it_came(desk: Desk, base: Path) -> None:
     script = (
         PREAMBLE
@@ -170,17 +197,21 @@ def test_a_full_disk_leaves_the_old_text(desk: Desk, base: Path) -> None:
 import os, subprocess
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(base / "out")], check=True)
 desk("write", "out/file", "old")
+(base / "in" / "large").write_bytes(b"x" * 100_000)
 for path in ("out/file", "out/new"):
-    try:
-        desk("write", path, "x" * 100_000)
-    except EffectFailure as failure:
-        print(failure.kind, failure.message)
+    for call in (("write", path, "x" * 100_000), ("copy", "in/large", path)):
+        try:
+            desk(*call)
+        except EffectFailure as failure:
+            print(failure.kind, failure.message)
 print(os.listdir(base / "out"), (base / "out" / "file").read_text())
 """
     )
     wrapper = ("unshare", "--user", "--map-root-user", "--mount")
     assert run("-c", script, str(base), wrapper=wrapper).splitlines() == [
         "effect cannot write `out/file`: no space left on device",
+        "effect cannot copy to `out/file`: no space left on device",
         "effect cannot write `out/new`: no space left on device",
+        "effect cannot copy to `out/new`: no space left on device",
         "['file'] old",
     ]
