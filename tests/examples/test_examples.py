@@ -17,7 +17,7 @@ import pytest
 
 CHECKOUT = Path(__file__).absolute().parents[2]
 EXAMPLES = CHECKOUT / "examples"
-TRIED = {"intro.flow", "etl/etl.flow"}
+TRIED = {"intro.flow", "etl/etl.flow", "files/archive.flow"}
 """Examples with a test below."""
 
 
