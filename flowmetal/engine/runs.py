@@ -298,11 +298,11 @@ class Runs:
     def open_wait(self, run: HotRun, number: int, verb: str, args: bytes, due_ms: int | None) -> None:
         """Takes up a ``wait`` with a timeout or a ``wait_any``; answers at once if it can."""
         numbers, timeout = msgpack.unpackb(args)
-        done = [n for n in run.task_results if n in set(numbers)]
-        wait = PendingWait(number, verb == "wait_any", numbers, set(numbers) - set(done))
+        done = {n for n in numbers if n in run.task_results}
+        wait = PendingWait(number, verb == "wait_any", numbers, set(numbers) - done)
         self.waits[run.run_id] = wait
         if wait.is_any and done:
-            self._answer_wait(run.run_id, wait, numbers.index(done[0]))
+            self._answer_wait(run.run_id, wait, numbers.index(_first_arrived(run.task_results, done)))
         elif not wait.is_any and not wait.missing:
             self._answer_wait(run.run_id, wait, [True] * len(numbers))
         elif due_ms is not None:
@@ -520,3 +520,17 @@ def _all_modules(run: HotRun, action: OpenAction) -> tuple[str, ...]:
     if not action.modules:
         return run.modules
     return tuple(dict.fromkeys((*run.modules, *action.modules)))
+
+
+def _first_arrived(task_results: dict[int, bytes], done: set[int]) -> int:
+    """The one of the tasks ``done`` whose result came first.
+
+    Looks from the newest result back: a run that takes results as they come has left none of old behind, so this does
+    not grow with what the run has done.
+    """
+    left = len(done)
+    for number in reversed(task_results):
+        left -= number in done
+        if not left:
+            return number
+    raise ValueError("a task that is done has no result")
