@@ -9,7 +9,7 @@ from typing import Final
 from flowmetal.actions.beneath import reach, want_path
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, Parameter, os_failure
 from flowmetal.actions.replacing import replace, write_all
-from flowmetal.actions.streaming import copy_ranges, pieces
+from flowmetal.actions.streaming import check_told_size, copy_ranges, pieces
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.values import Wire
 
@@ -26,6 +26,7 @@ def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectConte
     size = found.st_size
 
     def fill(target_fd: int) -> None:
+        check_told_size(fd, size, _VERB, source)
         done = copy_ranges(fd, target_fd, size)
         for piece in pieces(fd, size - done, _VERB, source):
             write_all(target_fd, piece)

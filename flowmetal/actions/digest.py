@@ -8,7 +8,7 @@ from typing import Final
 
 from flowmetal.actions.beneath import reach, want_path
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, Parameter, os_failure
-from flowmetal.actions.streaming import pieces
+from flowmetal.actions.streaming import check_told_size, pieces
 from flowmetal.permissions.decision import Allowed, Want
 from flowmetal.values import Wire
 
@@ -24,6 +24,7 @@ def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectConte
         with reach(allowed[0], "read", path) as place:
             fd, found = place.open_regular(os.O_RDONLY)
             try:
+                check_told_size(fd, found.st_size, "read", path)
                 for piece in pieces(fd, found.st_size, "read", path):
                     digest.update(piece)
             finally:

@@ -46,7 +46,7 @@ def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectConte
 def _remove_directory(allowed: Allowed, place: Place) -> None:
     if place.path == allowed.grant.resource:
         raise EffectFailure(
-            f"cannot remove `{plain(place.shown)}`: it is the directory that {allowed.grant} grants",
+            f"cannot remove `{plain(place.shown)}`: it is the directory that {plain(str(allowed.grant))} grants",
             kind="denied",
             details={"path": plain(place.shown)},
         )

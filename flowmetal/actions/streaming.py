@@ -56,6 +56,20 @@ def pieces(fd: int, size: int, verb: str, shown: str) -> Iterator[bytes]:
         yield piece
 
 
+def check_told_size(fd: int, size: int, verb: str, shown: str) -> None:
+    """Raise if an open file says that it is empty and is not, as on file systems that make their files up.
+
+    Raises:
+        EffectFailure: it is so.
+        OSError: of the operating system.
+    """
+    if size == 0 and os.pread(fd, 1, 0):
+        raise EffectFailure(
+            f"cannot {verb} `{plain(shown)}`: it says that it has 0 bytes and has more, so nobody knows how many",
+            details={"path": plain(shown)},
+        )
+
+
 def copy_ranges(source: int, target: int, size: int) -> int:
     """Copy up to ``size`` bytes inside the kernel, where it can; how many were.
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.actions import EffectFailure, streaming
 from flowmetal.actions import copy as _copy
 from flowmetal.actions import digest as _digest
-from flowmetal.actions import streaming
 from flowmetal.actions.replacing import temporary_name
 from flowmetal.values import Wire
 from tests.actions.desk import KEY, Desk
@@ -184,6 +184,18 @@ def test_a_target_directory_that_is_removed_meanwhile(desk: Desk, base: Path, mo
     failure = desk.failure("copy", "in/file", "out/d/file")
     assert (failure.kind, failure.message) == ("effect", "cannot copy to `out/d/file`: no such file or directory")
     assert os.listdir(base / "out") == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="files of unknown size are Linux's")
+def test_a_file_that_says_it_is_empty_and_is_not() -> None:
+    fd = os.open("/proc/self/status", os.O_RDONLY)  # the gate refuses /proc; the check is tried on its own
+    try:
+        size = os.fstat(fd).st_size
+        with pytest.raises(EffectFailure, match="cannot copy `status`: it says that it has 0 bytes and has more"):
+            streaming.check_told_size(fd, size, "copy", "status")
+        assert os.read(fd, 5) == b"Name:"  # nothing was taken away
+    finally:
+        os.close(fd)
 
 
 # -- attempts ------------------------------------------------------------------------------------------

@@ -161,6 +161,29 @@ def test_names_to_be_wary_of(desk: Desk, base: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["a\nerror: all is lost", "\x1b[2J", "\u202egnp.exe", "`", "x" * 300, "a\u0301/\u00e1"]
+)
+def test_no_name_speaks_for_us(desk: Desk, base: Path, name: str) -> None:
+    """``failure`` sees to it that every message is one printable line."""
+    for folder in ("in", "elsewhere", "out/no"):
+        path = f"{folder}/{name}"
+        for call in (("read", path), ("digest", path), ("copy", path, path), ("read_json", path), ("read_csv", path)):
+            desk.failure(*call)
+        desk.failure("glob", "*", path)
+        desk.failure("glob", f"{path}/*")
+        desk.failure("copy", path, f"out/{name}/x")
+        for call in (("write_json", path, 1), ("write_csv", path, [])):
+            desk.failure(*call)
+    assert os.listdir(base / "out") == []
+    if len(name) < 100 and "/" not in name:
+        desk("make_dir", f"out/{name}")
+        desk("write_json", f"out/{name}/{name}", name)
+        desk.failure("remove", f"out/{name}")
+        desk.failure("read_csv", f"out/{name}", delimiter=name)
+        assert desk.granted("read=out")("glob", "*/*", "out") == [f"{name}/{name}"]
+
+
+@pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
         ("MAX_VISITED", 20, "holds more than the 20 entries that one search looks at"),
