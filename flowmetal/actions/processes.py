@@ -10,11 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 GRACE_SECONDS: Final = 2.0
 """What a program has, after SIGTERM, before SIGKILL."""
@@ -25,6 +25,9 @@ MOST_AT_ONCE: Final = 32
 _GUARD: Final = str(Path(__file__).with_name("guard.py"))
 _PATIENCE_SECONDS: Final = 6.0
 """After the grace: what the guard has before it is held for stuck."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +130,7 @@ class Process:
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ends all of it; returns when nothing is left, even if the caller is cancelled again meanwhile."""
-        stopping = asyncio.ensure_future(self._stop(grace_seconds))
-        cancelled = False
-        while not stopping.done():
-            try:
-                await asyncio.shield(stopping)
-            except asyncio.CancelledError:
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
-        stopping.result()
+        await to_the_end(self._stop(grace_seconds))
 
     async def _stop(self, grace_seconds: float) -> None:
         self._guard.send_signal(signal.SIGCONT)  # its own program may have stopped it
@@ -201,26 +195,38 @@ class Process:
         self._gone.set()
 
 
+class Turns:
+    """Sees that two attempts of one action are never under way together: one that is cut off may take its grace."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def of(self, idempotency_key: str) -> AsyncIterator[None]:
+        """Waits until the attempt before is over in every respect."""
+        while idempotency_key in self._under_way:
+            await self._under_way[idempotency_key].wait()
+        over = self._under_way[idempotency_key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[idempotency_key]
+            over.set()
+
+
 class Programs:
     """All programs that effects of one engine have running."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(MOST_AT_ONCE)
-        self._under_way: dict[str, asyncio.Event] = {}
+        self._turns = Turns()
         self._processes: set[Process] = set()
 
     @asynccontextmanager
     async def place(self, idempotency_key: str) -> AsyncIterator[None]:
-        """Leave to run one more program, once the attempt before of the same action has ended in every respect."""
-        while idempotency_key in self._under_way:
-            await self._under_way[idempotency_key].wait()
-        over = self._under_way[idempotency_key] = asyncio.Event()
-        try:
-            async with self._slots:
-                yield
-        finally:
-            del self._under_way[idempotency_key]
-            over.set()
+        """Leave to run one more program."""
+        async with self._turns.of(idempotency_key), self._slots:
+            yield
 
     @asynccontextmanager
     async def started(
@@ -243,6 +249,24 @@ class Programs:
     async def close(self) -> None:
         """Ends all that still run."""
         await asyncio.gather(*(process.stop(0) for process in list(self._processes)))
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives; a cancellation meanwhile is put off until it is done.
+
+    Raises:
+        asyncio.CancelledError: there was one.
+    """
+    doing = asyncio.ensure_future(work)
+    cancelled = False
+    while not doing.done():
+        try:
+            await asyncio.wait({doing})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    return doing.result()
 
 
 def signal_name(number: int) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from flowmetal.actions.append import APPEND
+from flowmetal.actions.call import CALL
 from flowmetal.actions.copy import COPY
 from flowmetal.actions.digest import DIGEST
 from flowmetal.actions.effect import TYPES, Effect, EffectFailure
 from flowmetal.actions.env import ENV
+from flowmetal.actions.exec import EXEC
 from flowmetal.actions.glob import GLOB
 from flowmetal.actions.http import HTTP
 from flowmetal.actions.input import INPUT
@@ -83,9 +85,11 @@ class Registry(Mapping[str, Effect]):
 STANDARD: Final = Registry(
     [
         APPEND,
+        CALL,
         COPY,
         DIGEST,
         ENV,
+        EXEC,
         GLOB,
         *HTTP,
         INPUT,

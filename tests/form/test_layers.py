@@ -34,9 +34,11 @@ MAY_USE = {
     "journal": GROUND,
     "permissions": GROUND,
     "packages": GROUND,
+    # for other people's processes: values and nothing else of ours
+    "activity": GROUND,
     # second floor
     "worker": GROUND | {"language"},
-    "actions": GROUND | {"permissions", "net"},
+    "actions": GROUND | {"activity", "permissions", "net"},
     # third floor
     "engine": GROUND | {"worker", "actions", "journal", "permissions", "language", "packages"},
     # fourth floor: the places that name what is concrete
