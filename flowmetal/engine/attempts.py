@@ -14,6 +14,7 @@ from typing import Final
 
 import msgpack
 
+from flowmetal.engine.earlier import NO_END, Source
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import RootState, Start
 from flowmetal.engine.timers import DEADLINE, Timers
@@ -31,6 +32,17 @@ _MAX_REASON: Final = 300
 def policy_of(header: Header) -> Policy:
     """How a run is tried again."""
     return read_policy(msgpack.unpackb(header.policy)) if header.policy else PLAIN
+
+
+def has_earlier(header: Header) -> bool:
+    """Whether there is something that a run may take over."""
+    return header.attempt > 1 or bool(header.rerun_of)
+
+
+def sources_of(header: Header) -> list[Source]:
+    """What a run takes over from: the run that it is a rerun of, then its own earlier attempts."""
+    sources = [Source(header.rerun_of, header.rerun_upto or NO_END)] if header.rerun_of else []
+    return [*sources, Source(header.run_id, header.attempt_seq)] if header.attempt > 1 else sources
 
 
 def packed_policy(settings: Wire) -> bytes:

@@ -1,4 +1,4 @@
-"""What the earlier attempts of a run have done already: a new attempt takes it over instead of doing it again.
+"""What was done already: a new attempt at a run, or a rerun, takes it over instead of doing it again.
 
 Taken over are flows and effects that were Ok, if the new attempt asks for the same: the same callee, equal arguments
 (tasks among them replaced by their values), and the same occurrence, for a flow may ask for the same several times and
@@ -8,6 +8,7 @@ mean it.  Everything else — times, random numbers, waits, what was Err — is 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import msgpack
 
 from flowmetal.engine.table import EFFECT_VERBS, FLOW_VERBS, Taken
 from flowmetal.errors import ValueCodecError
+from flowmetal.identity import child_id
 from flowmetal.journal.event_schema import KINDS
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.journal import Journal
@@ -26,7 +28,10 @@ _CHILD: Final = KINDS["child"]
 _ATTEMPT: Final = KINDS["attempt"]
 _RESULT: Final = KINDS["result"]
 _SLICE_BYTES: Final = 1024 * 1024
+NO_END: Final = 2**63
 _Key = bytes
+_Occurrence = tuple[_Key, int]
+"""A call, and how often it was asked for before in the same attempt."""
 
 
 @dataclass(slots=True)
@@ -48,25 +53,54 @@ class _Attempt:
     results: dict[int, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A history to take over from: that of a run up to a sequence."""
+
+    run_id: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came of one occurrence: where the result is, or that it was begun and was not Ok (sequence 0)."""
+
+    run_id: str
+    number: int
+    sequence: int = 0
+
+
 class History:
-    """The results of the attempts of a run up to the event ``attempt_seq``, and what the present one has asked for.
+    """What the sources have done, and what the present attempt has asked for so far.
 
     Args:
-        journal: where the history is; everything of it must be committed.
+        journal: where the histories are; everything of them must be committed.
         run_id: the run.
-        attempt_seq: the sequence of the event with which the present attempt began.
+        attempt_seq: the sequence of the event with which its present attempt began, 0 for the first.
+        sources: what is taken over; of two that have done the same, the later counts.
     """
 
-    def __init__(self, journal: Journal, run_id: str, attempt_seq: int) -> None:
+    def __init__(self, journal: Journal, run_id: str, attempt_seq: int, sources: Sequence[Source]) -> None:
         self._journal = journal
-        self._run_id = run_id
-        # Where the result of each key's n-th occurrence is: the sequence of the event, the number of the action.
-        self._found: dict[tuple[_Key, int], tuple[int, int]] = {}
-        self._present = _Attempt()
-        self._read(attempt_seq)
+        self._found: dict[_Occurrence, _Found] = {}
+        for source in sources:
+            self._read(source, self._found)
+        self._present = self._read(Source(run_id, NO_END), {}, after=attempt_seq)
 
     def take(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
         """The result that action ``number`` of the present attempt takes over; None if it is to be done."""
+        found = self._find(number, target, args, kwargs)
+        if found is None or not found.sequence:
+            return None
+        (_, body), *_ = self._journal.raw_history(found.run_id, found.sequence - 1, 1)
+        return Taken(found.number, unpack_plain(body)["v"])
+
+    def begun(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> str:
+        """The id of the child run that the same call began in a source, where it was not Ok; "" if there is none."""
+        found = self._find(number, target, args, kwargs)
+        return "" if found is None or found.sequence else child_id(found.run_id, found.number)
+
+    def _find(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> _Found | None:
         present = self._present
         occurrence = present.occurrences.get(number)
         if occurrence is None:
@@ -75,66 +109,72 @@ class History:
                 return None
             occurrence = present.occurrences[number] = (key, present.counts.get(key, 0))
             present.counts[key] = occurrence[1] + 1
-        found = self._found.get(occurrence)
-        if found is None:
-            return None
-        sequence, taken_from = found
-        (_, body), *_ = self._journal.raw_history(self._run_id, sequence - 1, 1)
-        return Taken(taken_from, unpack_plain(body)["v"])
+        return self._found.get(occurrence)
 
-    def _read(self, attempt_seq: int) -> None:
+    def _read(self, source: Source, found: dict[_Occurrence, _Found], after: int = 0) -> _Attempt:
+        """Takes in a history; gives its last attempt."""
         attempt = _Attempt()
-        after = 0
-        while events := self._journal.raw_history(self._run_id, after, _SLICE_BYTES):
+        while events := self._journal.raw_history(source.run_id, after, _SLICE_BYTES):
             for sequence, body in events:
+                if sequence > source.upto:
+                    return attempt
                 event = unpack_plain(body)
                 if event["k"] == _ATTEMPT and event["n"] == 0:
                     attempt = _Attempt()
-                self._note(attempt, sequence, event, is_earlier=sequence <= attempt_seq)
+                _note(attempt, source.run_id, sequence, event, found)
             after = events[-1][0]
-        self._present = attempt
+        return attempt
 
-    def _note(self, attempt: _Attempt, sequence: int, event: dict[str, Any], *, is_earlier: bool) -> None:
-        kind = event["k"]
-        if kind == _ACTION and "v" not in event:
-            verb, _, target = event["c"].partition(" ")
-            if verb in FLOW_VERBS or verb in EFFECT_VERBS:
-                asked = _Asked(target, event["a"], tuple(event.get("d", ())))
-                attempt.open[event["n"]] = asked
-                self._count(attempt, event["n"], asked)
-        elif kind == _CHILD:
-            _, _, target = event["c"].partition(" ")
-            self._count(attempt, event["n"], _Asked(target, event["a"], ()))
-            self._keep(attempt, sequence, event, is_earlier)
-        elif kind == _RESULT and not event.get("w") and event["n"] in attempt.open:
-            attempt.results[event["n"]] = event["v"]
-            self._keep(attempt, sequence, event, is_earlier)
-            for number, asked in attempt.open.items():
-                if event["n"] in asked.deps:
-                    self._count(attempt, number, asked)
 
-    def _count(self, attempt: _Attempt, number: int, asked: _Asked) -> None:
-        """Gives an action its occurrence, once all that it depends on is known."""
-        if number in attempt.occurrences or not all(each in attempt.results for each in asked.deps):
+def _note(
+    attempt: _Attempt, run_id: str, sequence: int, event: dict[str, Any], found: dict[_Occurrence, _Found]
+) -> None:
+    kind = event["k"]
+    number = event.get("n", 0)
+    if kind == _ACTION and "v" not in event:
+        verb, _, target = event["c"].partition(" ")
+        if verb in FLOW_VERBS or verb in EFFECT_VERBS:
+            asked = attempt.open[number] = _Asked(target, event["a"], tuple(event.get("d", ())))
+            _count(attempt, run_id, number, asked, found)
+    elif kind == _CHILD:
+        _count(attempt, run_id, number, _Asked(event["c"].partition(" ")[2], event["a"], ()), found)
+        _keep(attempt, run_id, sequence, event, found)
+    elif kind == _RESULT and not event.get("w") and number in attempt.open:
+        attempt.results[number] = event["v"]
+        _keep(attempt, run_id, sequence, event, found)
+        for each, asked in attempt.open.items():
+            if number in asked.deps:
+                _count(attempt, run_id, each, asked, found)
+
+
+def _count(attempt: _Attempt, run_id: str, number: int, asked: _Asked, found: dict[_Occurrence, _Found]) -> None:
+    """Gives an action its occurrence, once all that it depends on is known."""
+    if number in attempt.occurrences or not all(each in attempt.results for each in asked.deps):
+        return
+    call = msgpack.unpackb(asked.args)
+    if len(call) > 2 and policy_items(call[2]).get("detach"):
+        return
+    args, kwargs = call[0], call[1]
+    if asked.deps:
+        if not all(is_ok_packed(attempt.results[each]) for each in asked.deps):
             return
-        call = msgpack.unpackb(asked.args)
-        if len(call) > 2 and policy_items(call[2]).get("detach"):
-            return
-        args, kwargs = call[0], call[1]
-        if asked.deps:
-            if not all(is_ok_packed(attempt.results[each]) for each in asked.deps):
-                return
-            values = {each: msgpack.unpackb(attempt.results[each])["result"][1] for each in asked.deps}
-            args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
-        key = _key_of(asked.target, args, kwargs)
-        if key is not None:
-            attempt.occurrences[number] = (key, attempt.counts.get(key, 0))
-            attempt.counts[key] = attempt.counts.get(key, 0) + 1
+        values = {each: msgpack.unpackb(attempt.results[each])["result"][1] for each in asked.deps}
+        args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
+    key = _key_of(asked.target, args, kwargs)
+    if key is not None:
+        occurrence = attempt.occurrences[number] = (key, attempt.counts.get(key, 0))
+        attempt.counts[key] = occurrence[1] + 1
+        known = found.get(occurrence)
+        if known is None or not known.sequence:
+            found[occurrence] = _Found(run_id, number)
 
-    def _keep(self, attempt: _Attempt, sequence: int, event: dict[str, Any], is_earlier: bool) -> None:
-        occurrence = attempt.occurrences.get(event["n"])
-        if is_earlier and occurrence is not None and is_ok_packed(event["v"]):
-            self._found[occurrence] = (sequence, event["n"])
+
+def _keep(
+    attempt: _Attempt, run_id: str, sequence: int, event: dict[str, Any], found: dict[_Occurrence, _Found]
+) -> None:
+    occurrence = attempt.occurrences.get(event["n"])
+    if occurrence is not None and is_ok_packed(event["v"]):
+        found[occurrence] = _Found(run_id, event["n"], sequence)
 
 
 def _key_of(target: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:

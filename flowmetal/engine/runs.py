@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import msgpack
 
-from flowmetal.engine.attempts import RETRY, Attempts, packed_policy, with_deadline
+from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
 from flowmetal.engine.earlier import History
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
@@ -129,7 +129,8 @@ class Runs:
             values = {number: msgpack.unpackb(run.task_results[number])["result"][1] for number in action.deps}
             args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
         settings = call[2] if len(call) > 2 else None
-        if run.header.attempt > 1 and self._take_over(run, action, args, kwargs, settings):
+        takes_over = has_earlier(run.header) and not policy_items(settings).get("detach")
+        if takes_over and self._take_over(run, action, args, kwargs):
             return
         if action.verb in ("do", "start"):
             self.perform(run, action, args, kwargs, settings)
@@ -145,16 +146,19 @@ class Runs:
         if policy_items(settings).get("detach"):
             self.start_detached(run, action, packed)
             return
-        self.start_child(run, action, packed, settings)
+        begun = ""
+        if run.header.rerun_of and run.earlier is not None:
+            # A child that was not Ok is done anew, but not all of what it did.
+            begun = run.earlier.begun(action.number, action.target, args, kwargs)
+        self.start_child(run, action, packed, settings, begun)
 
-    def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire], settings: Wire) -> bool:
-        """Takes the result of an earlier attempt at the run, if that did the same and it was Ok."""
-        if policy_items(settings).get("detach"):
-            return False
+    def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> bool:
+        """Takes a result from an earlier attempt, or from the run that this is a rerun of, if it is of the same."""
         if run.earlier is None:
             if not self.ledger.commit():
                 return False
-            run.earlier = History(self.ledger.journal, run.run_id, run.header.attempt_seq)
+            header = run.header
+            run.earlier = History(self.ledger.journal, run.run_id, header.attempt_seq, sources_of(header))
         taken = run.earlier.take(action.number, action.target, args, kwargs)
         if taken is None:
             return False
@@ -170,12 +174,17 @@ class Runs:
         self.fresh.add(header.run_id)
         self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
 
-    def start_child(self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None) -> None:
-        """Begins a child run of its own, unless it has begun already in an earlier life of its parent."""
+    def start_child(
+        self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None, rerun_of: str = ""
+    ) -> None:
+        """Begins a child run of its own, unless it has begun already in an earlier life of its parent.
+
+        ``rerun_of`` is the run whose results it takes over.
+        """
         run_id = child_id(run.run_id, action.number)
         if action.is_reopened and self.ledger.journal.header(run_id) is not None:
             return
-        header = self.begin_child(run, action, args, self.ledger.now_ms, settings)
+        header = self.begin_child(run, action, args, self.ledger.now_ms, settings, rerun_of)
         self._attempts.arm(header)
         if len(self.fresh) < _MOST_FRESH:
             self.fresh.add(run_id)
@@ -184,7 +193,13 @@ class Runs:
             self._enqueue(Start(run_id, run.root))
 
     def begin_child(
-        self, run: HotRun, action: OpenAction, args: bytes, started_ms: int, settings: Wire = None
+        self,
+        run: HotRun,
+        action: OpenAction,
+        args: bytes,
+        started_ms: int,
+        settings: Wire = None,
+        rerun_of: str = "",
     ) -> Header:
         """Writes a child's ``started`` and its header."""
         number, flow, name = action.number, action.target, action.name
@@ -199,6 +214,8 @@ class Runs:
             program=run.header.program,
             main=run.header.main,
             policy=packed_policy(settings),
+            rerun_of=rerun_of,
+            rerun_upto=run.header.rerun_upto if rerun_of else 0,
         )
         if header.policy:
             header = with_deadline(header, started_ms)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from flowmetal.engine.attempts import has_earlier
 from flowmetal.engine.process import want_of_memory
 from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.runs import Runs
@@ -161,8 +162,8 @@ class Scheduler:
             "nonce": run.root.nonce,
             "attempt": run.header.attempt,
             "started_ms": started_ms,
-            # Only what comes by the engine can be taken over from an earlier attempt.
-            "inlining": not run.alone and run.header.attempt == 1,
+            # Only what comes by the engine can be taken over.
+            "inlining": not run.alone and not has_earlier(run.header),
             "base": run.header.attempt_base,
             "line": line,
             "replay": replay,

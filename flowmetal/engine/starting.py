@@ -26,7 +26,8 @@ from flowmetal.settings import Limits
 class RunRequest:
     """What someone wants run.
 
-    ``on_deny`` is "wait" if an effect that is not granted waits for a grant, "" if it is Err.
+    ``file`` is the path of the main file, absolute; results are taken over from the run ``rerun_of``, up to the event
+    ``rerun_upto`` (0: all), if there is one.  ``on_deny`` is "wait" if an effect that is not granted waits for a grant, "" if it is Err.
 
     ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``;
     ``base_dir`` absolute.
@@ -41,6 +42,9 @@ class RunRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     deadline_ms: int | None = None
     on_deny: str = ""
+    file: str = ""
+    rerun_of: str = ""
+    rerun_upto: int = 0
 
 
 def code_of(program: ProgramState) -> dict[str, str]:
@@ -63,6 +67,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         labels=request.labels,
         deadline_ms=request.deadline_ms,
         on_deny=request.on_deny,
+        file=request.file,
     )
     flow = program.flows.get(request.flow)
     policy = packed_policy(flow.policy) if flow is not None else b""
@@ -79,6 +84,8 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         args_digest=hashlib.sha256(request.args).hexdigest(),
         grants_digest=request.grants.digest(),
         policy=policy,
+        rerun_of=request.rerun_of,
+        rerun_upto=request.rerun_upto,
     )
     if policy:
         header = with_deadline(header, now_ms)

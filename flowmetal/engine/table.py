@@ -99,6 +99,10 @@ class Earlier(Protocol):
         """The result that action ``number`` takes over; None if it is to be done."""
         ...
 
+    def begun(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> str:
+        """The id of the child run that the same call began, where it was not Ok; "" if there is none."""
+        ...
+
 
 @dataclass(slots=True)
 class OpenAction:

@@ -53,6 +53,7 @@ KEYS: Final = {
     "taken_from": "h",
     "on_deny": "W",
     "policy": "G",
+    "file": "R",
 }
 """Long name → the letter on disk."""
 
@@ -112,6 +113,7 @@ _TYPES: Final = {
     "taken_from": "count",
     "on_deny": "str",
     "policy": "payload",
+    "file": "str",
 }
 
 
@@ -128,7 +130,7 @@ def _schema(required: str, optional: str = "") -> Schema:
     return Schema({name: _TYPES[name] for name in names + optional.split()}, frozenset(names))
 
 
-_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms on_deny"
+_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms on_deny file"
 
 SCHEMAS: Final = {
     "started": _schema("flow name args detached", f"line modules policy {_ROOT_FIELDS}"),

@@ -71,6 +71,7 @@ class RootFacts:
     labels: Mapping[str, str]
     deadline_ms: int | None = None
     on_deny: str = ""
+    file: str = ""
 
 
 def _seal(fields: dict[str, Any]) -> bytes:
@@ -110,6 +111,8 @@ def started(
             fields["D"] = root.deadline_ms
         if root.on_deny:
             fields["W"] = root.on_deny
+        if root.file:
+            fields["R"] = root.file
     return _seal(fields)
 
 

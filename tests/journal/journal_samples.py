@@ -95,6 +95,7 @@ facts = st.builds(
     names,
     st.none() | times,
     st.sampled_from(["", "wait"]),
+    texts,
 )
 modules = st.lists(texts, max_size=3)
 

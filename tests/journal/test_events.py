@@ -22,7 +22,7 @@ OPTIONAL = {
     "attempt": ["reason"],
     "child": ["name"],
     "result": ["late", "by", "taken_from"],
-    "started": ["modules", "policy", "on_deny"],
+    "started": ["modules", "policy", "on_deny", "file"],
 }
 """Fields that are not written when they say nothing."""
 
