@@ -16,7 +16,7 @@ from typing import Any, Final
 from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure
 from flowmetal.actions.http_download import Download, check_file
 from flowmetal.actions.http_request import SECRET_PLACES, Call, make_call, method_of, redirected
-from flowmetal.actions.http_response import MAX_SHOWN, SAVE_IT, answer, refusal
+from flowmetal.actions.http_response import MAX_REFUSAL_BYTES, SAVE_IT, answer, refusal
 from flowmetal.actions.scrubbing import Scrub
 from flowmetal.actions.secrets import reveal, secret_names, text_of
 from flowmetal.errors import UsageError
@@ -35,7 +35,6 @@ DEFAULT_SECONDS: Final = 300.0
 MAX_REDIRECTS: Final = 5
 
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_REFUSAL_BYTES: Final = MAX_SHOWN * 4
 _REFUSAL_SECONDS: Final = 10.0
 
 
@@ -198,11 +197,11 @@ async def _beginning(pieces: AsyncIterator[bytes], headers: dict[str, str], plac
         async with asyncio.timeout(_REFUSAL_SECONDS), aclosing(_decoded(pieces, body)) as decoded:
             async for piece in decoded:
                 data += piece
-                if len(data) >= _REFUSAL_BYTES:
+                if len(data) >= MAX_REFUSAL_BYTES:
                     break
     except (RequestFault, TimeoutError):
         pass  # the refusal itself is what is told
-    return bytes(data[:_REFUSAL_BYTES])
+    return bytes(data[:MAX_REFUSAL_BYTES])
 
 
 def _failure(fault: RequestFault, call: Call, hop: int) -> EffectFailure:

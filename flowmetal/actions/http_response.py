@@ -21,6 +21,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 86_400
 MAX_SHOWN: Final = 2_000
 """Characters of a refusal's body that its failure keeps."""
 
+MAX_REFUSAL_BYTES: Final = 4 * MAX_SHOWN
+"""What is read of a refusal's body."""
+
 SAVE_IT: Final = "; give `save_to = PATH` to have it in a file"
 _JSON: Final = re.compile(r"[^/;]+/(?:[^/;]+\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _DIGITS: Final = re.compile(r"[0-9]+")
@@ -86,7 +89,7 @@ def answer(
 
 def refusal(method: str, url: Url, status: int, headers: Mapping[str, str], body: bytes) -> EffectFailure:
     """The failure of an answer of 400 or more; ``body`` is as much of it as was read."""
-    text = _text_of(body[: MAX_SHOWN * 4], cut=True)
+    text = _text_of(body, cut=len(body) >= MAX_REFUSAL_BYTES)
     shown = text if text is None or len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
     details: dict[str, Any] = {
         "status": status,

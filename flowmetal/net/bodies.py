@@ -55,6 +55,8 @@ class Body:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The pieces that ``data`` decodes to."""
         self._came_bytes += len(data)
+        if self._came_bytes > self._limit_bytes + _RATIO_FLOOR_BYTES:  # what comes out may be less, even nothing
+            raise self._too_large()
         if self._encoding in ("", "identity"):
             self._count(len(data))
             yield data

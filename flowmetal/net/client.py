@@ -38,6 +38,8 @@ class Response:
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self._answer = answer
         self._exchange = exchange
+        if exchange.wire is not None:
+            exchange.wire.watch(exchange, answer.content)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it travels, compressed if it is.

@@ -45,6 +45,8 @@ class Wire(ResponseHandler):
         self._owner: Exchange | None = None
         self._left_bytes = 0
         self._in_head = True
+        self._stream: aiohttp.StreamReader | None = None
+        self._is_lost = False
         self.is_new = True
         self.has_flooded = False
 
@@ -59,10 +61,28 @@ class Wire(ResponseHandler):
         if self._owner is exchange:
             self._left_bytes = _BETWEEN_PIECES_BYTES
 
+    def watch(self, exchange: Exchange, stream: aiohttp.StreamReader) -> None:
+        """The body is about to be read from ``stream``, which must not wait for what cannot come any more."""
+        if self._owner is exchange:
+            self._stream = stream
+            self._fail_stream()
+
+    def _fail_stream(self) -> None:
+        # aiohttp does so too, but not for all that can be wrong with a trailer.
+        stream = self._stream
+        if self._is_lost and stream is not None and not stream.is_eof() and stream.exception() is None:
+            stream.set_exception(aiohttp.ClientPayloadError())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is closed."""
+        super().connection_lost(exc)
+        self._is_lost = True
+        self._fail_stream()
+
     def end(self, exchange: Exchange) -> None:
         """The response was taken: nothing may arrive before the next request."""
         if self._owner is exchange:
-            self._owner = None
+            self._owner = self._stream = None
             self._left_bytes = 0
 
     def feed_data(self, *args: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from flowmetal.net.faults import RequestFault
 from flowmetal.net.urls import Url
@@ -34,6 +34,10 @@ class Line(Protocol):
 
     def took_piece(self, exchange: Exchange) -> None:
         """A piece of the body was taken."""
+        ...
+
+    def watch(self, exchange: Exchange, stream: Any) -> None:
+        """The body is about to be read from ``stream``, which must not wait for what cannot come any more."""
         ...
 
     def end(self, exchange: Exchange) -> None:
