@@ -51,6 +51,7 @@ async def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: Effec
     decisions = {each.want.effect: each for each in allowed}
     program = checked_program(call.shown, decisions["exec"], [each for each in allowed if each.want.effect == "secret"])
     env = {"PATH": SAFE_PATH, **_inherited(call), **_texts(call.env, allowed, context)}
+    env["FLOWMETAL_IDEMPOTENCY_KEY"] = context.idempotency_key
     stdin = _stdin(call, allowed, context)
     limit = min(context.limits.exec_output_bytes, VALUE_BYTES)
     secrets = [text_of(name, context) for name in secret_names([*call.env.values(), *(call.stdin or [])])]
