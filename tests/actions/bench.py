@@ -127,7 +127,9 @@ def long_sleep() -> str:
 
 def command_lines() -> list[str]:
     """The command lines of all processes."""
-    return subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        ["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 def wait_for(what: str, *, there: bool) -> None:

@@ -459,8 +459,10 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def test_out_of_time_with_the_last_word_of_progress(lab: Lab) -> None:
     marker = long_sleep()
+    text = FLOW.replace("unwrap(CALL)", "CALL0 and unwrap(CALL)")  # the process is up before the time begins
+    text = text.replace("CALL0", 'unwrap(fctx.actions.call("jobs:pid"))')
     failure = failure_of(
-        lab.run(FLOW.replace("CALL", f'fctx.actions.call("jobs:children", "{marker}", timeout = "4s")'))
+        lab.run(text.replace("CALL", f'fctx.actions.call("jobs:children", "{marker}", timeout = "4s")'))
     )
     assert failure.kind == "timeout"
     assert to_json_data(failure.details) == {"may_have_run": True, "progress": {"asleep": True}, "output": "begun\n"}

@@ -146,7 +146,9 @@ def test_a_secret_is_in_no_command_line(bench: Bench, base: Path) -> None:
             await asyncio.sleep(0.02)
         while any("sh -c read" in line and marker in line for line in command_lines()):
             await asyncio.sleep(0.02)
-        everything = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        everything = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True
+        ).stdout
         assert TOKEN not in everything
         task.cancel()
         await asyncio.wait({task})
@@ -245,7 +247,7 @@ def test_nothing_is_left_when_the_engine_is_killed(tmp_path: Path, case: str) ->
     if case == "stops its guard":
         # Nothing runs in a process that is stopped: what it held back goes on when somebody continues it.
         for line in subprocess.run(
-            ["ps", "-A", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
+            ["ps", "-A", "-ww", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
         ).stdout.splitlines():
             pid, state, arguments = line.split(None, 2)
             if state.startswith("T") and "guard.py" in arguments:
