@@ -9,17 +9,20 @@ from typing import Any, Literal
 
 import platformdirs
 
-from flowmetal.actions.registry import STANDARD
+from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.secret_store import SecretStore
 from flowmetal.actions.services import Services
-from flowmetal.clock import SystemClock
+from flowmetal.clock import SimulatedClock, SystemClock
+from flowmetal.engine.effects import Decide
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.programs import Spawn
 from flowmetal.errors import HomeError
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
+from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate, require_utf8, working_directory
 
@@ -73,6 +76,39 @@ def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
     """
     home = journal.home
     ownership.sweep(home)
+    services = Services(SecretStore(secrets_directory(), os.environ))
+    return Engine(
+        journal, ownership.acquire(home), registry(), _protected(home), SystemClock(), _spawn(spare), services
+    )
+
+
+def open_pretence(scratch: Path, clock: SimulatedClock) -> Journal:
+    """A journal in memory, for runs that only pretend; ``scratch`` is an empty directory of its own."""
+    return Journal(MemoryStore(), scratch, clock)
+
+
+def pretend(
+    journal: Journal, home: Path, stubs: Registry, clock: SimulatedClock, decide: Decide, spare: Launched | None = None
+) -> Engine:
+    """An engine whose effects are ``stubs`` and whose time is simulated; use it as that of ``open_engine``.
+
+    ``home`` is where it would be done in earnest.
+    """
+    (journal.home / "engines").mkdir(exist_ok=True)
+    identity = ownership.acquire(journal.home)
+    return Engine(journal, identity, stubs, _protected(home), clock, _spawn(spare), decide=decide)
+
+
+def registry() -> Registry:
+    """The effects there are."""
+    return STANDARD
+
+
+def _protected(home: Path) -> tuple[str, ...]:
+    return (os.path.realpath(home), os.path.realpath(secrets_directory()))
+
+
+def _spawn(spare: Launched | None) -> Spawn:
     spares = [spare] if spare is not None else []
 
     def spawn(
@@ -83,10 +119,7 @@ def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
         launched = spares.pop() if spares and spares[0].limits == limits else None
         return WorkerProcess(limits, on_messages, on_end, launched)
 
-    secrets = secrets_directory()
-    protected = (os.path.realpath(home), os.path.realpath(secrets))
-    services = Services(SecretStore(secrets, os.environ))
-    return Engine(journal, ownership.acquire(home), STANDARD, protected, SystemClock(), spawn, services)
+    return spawn
 
 
 def secrets_directory() -> Path:

@@ -83,6 +83,11 @@ class Limits:
         """All limits by name, for the journal."""
         return asdict(self)
 
+    def changed(self) -> dict[str, int | float]:
+        """Those that are not the usual, by name."""
+        usual = Limits().to_data()
+        return {name: value for name, value in self.to_data().items() if value != usual[name]}
+
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Limits:
         """Limits from their names; what is not named has its default.
@@ -95,6 +100,71 @@ class Limits:
             if name not in known:
                 raise UsageError(f"there is no limit `{name}`{did_you_mean(str(name), known)}")
         return Limits(**data)
+
+
+def limits_of(given: Mapping[str, Any], base: Limits | None = None) -> Limits:
+    """Limits as people give them: of bytes as ``parse_size`` reads them, of seconds as ``parse_duration`` does.
+
+    What is not given is as in ``base``, else the usual.
+
+    Raises:
+        UsageError: an unknown name, or a value that does not fit.
+    """
+    data: dict[str, Any] = dict((base or Limits()).to_data())
+    for name, value in given.items():
+        if name not in data:
+            raise UsageError(
+                f"there is no limit `{str(name)[:_LONGEST_TEXT]}`{did_you_mean(str(name), data)}",
+                remedy=f"there are {', '.join(data)}",
+            )
+        try:
+            data[name] = _limit_value(name, value)
+        except UsageError as error:
+            raise UsageError(f"the limit `{name}`: {error.message}", remedy=error.remedy) from None
+    return Limits(**data)
+
+
+def _limit_value(name: str, value: Any) -> Any:
+    if "_bytes" in name:
+        return parse_size(value)
+    if name.endswith("_seconds"):
+        return parse_duration(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if type(value) is int:
+        return value
+    raise UsageError(f"`{str(value)[:_LONGEST_TEXT]}` is not a whole number")
+
+
+def parse_size(value: float | str) -> int:
+    """Bytes of ``"64MiB"``, ``"512 KiB"``, ``"1.5GiB"``; a whole number, or a string of one, is bytes.
+
+    Raises:
+        UsageError: none of these.
+    """
+    if type(value) is int and value >= 0:
+        return value
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+    count = Decimal(found[1]) * _SIZE_UNITS[found[2] or "B"] if found else None
+    if count is None or count != int(count):
+        raise UsageError(
+            f"`{str(value)[:_LONGEST_TEXT]}` is not a size",
+            remedy="write bytes as a whole number, or 512KiB, 64MiB, 1.5GiB",
+        )
+    return int(count)
+
+
+def format_size(count: int) -> str:
+    """The size as ``parse_size`` reads it: ``64MiB``, ``1000B``."""
+    for unit, size in reversed(_SIZE_UNITS.items()):
+        if count and count % size == 0:
+            return f"{count // size}{unit}"
+    return f"{count}B"
+
+
+_WHOLE: Final = re.compile(r"[0-9][0-9_]{0,18}")
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KiB|MiB|GiB|TiB)?")
+_SIZE_UNITS: Final = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
 
 
 # -- durations -----------------------------------------------------------------------------------------

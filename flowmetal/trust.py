@@ -1,8 +1,8 @@
 """Which project files may grant anything: those whose very content somebody has trusted.
 
 A ``flowmetal.toml`` comes with the code it is about, so it may not decide what that code is allowed.  Its ``[grants]``
-are inert until a person says ``flowmetal trust``; that is remembered in the home, outside of every project, by the
-file's path and the SHA-256 of its bytes.  A change of one byte loses it.  An untrusted file is not even parsed.
+and ``[limits]`` are inert until a person says ``flowmetal trust``; that is remembered in the home, outside of every
+project, by the file's path and the SHA-256 of its bytes.  A change of one byte loses it.  An untrusted file is not even parsed.
 
 A link is never trusted: a project could otherwise link to the trusted file of another and take its grants over.
 """
@@ -26,6 +26,7 @@ from typing import Any, Final
 from flowmetal.errors import HomeError, UsageError
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.permissions.table import table_grants
+from flowmetal.settings import Limits, limits_of
 from flowmetal.sources import PROJECT_FILE
 
 MAX_PROJECT_BYTES: Final = 1 << 20
@@ -46,9 +47,14 @@ class Project:
         return hashlib.sha256(self.content).hexdigest()
 
     @property
-    def may_grant(self) -> bool:
-        """Whether there can be a table ``[grants]`` in it."""
-        return b"grants" in self.content
+    def may_count(self) -> bool:
+        """Whether there can be a table in it that counts only when it is trusted."""
+        return b"grants" in self.content or self.may_limit
+
+    @property
+    def may_limit(self) -> bool:
+        """Whether there can be a table ``[limits]`` in it."""
+        return b"limits" in self.content
 
     def grants(self) -> GrantSet:
         """What it grants; relative paths are against its folder.
@@ -56,6 +62,23 @@ class Project:
         Raises:
             UsageError: it is not UTF-8, not TOML, or grants what there is not; names the file and the place in it.
         """
+        return table_grants(self._tables().get("grants", {}), os.path.dirname(self.path), self.path)
+
+    def limits(self) -> Limits:
+        """The limits of its runs, those that it does not name being the usual.
+
+        Raises:
+            UsageError: as ``grants``.
+        """
+        table = self._tables().get("limits", {})
+        try:
+            if not isinstance(table, dict):
+                raise UsageError("`limits` is not a table", remedy="write [limits] on a line of its own")
+            return limits_of(table)
+        except UsageError as error:
+            raise UsageError(error.message, place=self.path, remedy=error.remedy) from None
+
+    def _tables(self) -> dict[str, Any]:
         try:
             data: dict[str, Any] = tomllib.loads(self.content.decode("utf-8"))
         except UnicodeDecodeError as error:
@@ -64,7 +87,7 @@ class Project:
             raise UsageError(f"it is not TOML: {error}", place=self.path) from None
         except RecursionError:
             raise UsageError("it is nested too deeply", place=self.path) from None
-        return table_grants(data.get("grants", {}), os.path.dirname(self.path), self.path)
+        return data
 
 
 class Trust:

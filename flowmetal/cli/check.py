@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from flowmetal.cli.options import json_option
+from flowmetal.cli.options import json_option, limit_option
 
 
 @click.command(name="check")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@limit_option
 @json_option("Print an array of objects: file, line, column, message, help.")
-def command(files: tuple[str, ...], as_json: bool) -> int:
+def command(files: tuple[str, ...], limits: tuple[str, ...], as_json: bool) -> int:
     """Check flow files, and what they load, without running a flow.
 
     Finds what does not parse or load, types that do not fit, unknown names, and calls of flows and of the
@@ -20,18 +21,19 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     import asyncio
 
     from flowmetal.assembly import locate_program
+    from flowmetal.cli.limiting import parse_limits
     from flowmetal.cli.text import continued, drawn, json_text, printable
     from flowmetal.engine.checking import check_file
     from flowmetal.language.diagnostics import Diagnostic
-    from flowmetal.settings import Limits
 
+    all_limits = parse_limits(limits)
     programs = [(file, *locate_program(file)) for file in files]
     # Of several files each is named from its own program's root, as `run` names it.
     found: dict[tuple[str, str, int, int], Diagnostic] = {}
     for _, label, sources in programs:
         sources.text_of(label)  # what cannot be read is no finding but an error
     for _, label, sources in programs:
-        for each in asyncio.run(check_file(label, sources, Limits())):
+        for each in asyncio.run(check_file(label, sources, all_limits)):
             name, line, column = (*each.place.split(":"), "0", "0")[:3]
             found.setdefault((str(sources.root), name, int(line), int(column)), each)
     if as_json:

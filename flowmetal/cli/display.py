@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
+from flowmetal.cli.prompting import Prompts
+from flowmetal.cli.questions import GRANT, Question
 from flowmetal.cli.reading import count_errs
-from flowmetal.cli.text import printable, show_call
+from flowmetal.cli.text import continued, printable, show_call
 from flowmetal.identity import child_id
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -22,12 +25,15 @@ class Display:
 
     Args:
         journal: where names of runs are looked up.
-        quiet: show nothing.
+        quiet: show nothing but what people are asked.
+        home: the home that the command line names.
     """
 
-    def __init__(self, journal: Journal, quiet: bool) -> None:
+    def __init__(self, journal: Journal, quiet: bool, home: str | None = None) -> None:
         self._journal = journal
         self._quiet = quiet
+        self._home = home
+        self._prompts: Prompts | None = None
         self._names: dict[str, str] = {}
         self._errs: dict[str, int] = {}
 
@@ -41,6 +47,14 @@ class Display:
 
     def close(self) -> None:
         """Shows nothing any more."""
+        if self._prompts is not None:
+            self._prompts.close()
+
+    def ask_here(self, answer: Callable[[str, int, str], bool]) -> None:
+        """Asks on the terminal from now on what people are asked; ``answer`` takes the run, the action, the text."""
+        self._prompts = Prompts(
+            answer, self._prefix, lambda: self.pause(keep=False), lambda question: self._tell(question)
+        )
 
     def adopted(self, root: Header) -> None:
         """A root run that began earlier is driven here from now on; what it has recorded is looked through."""
@@ -64,25 +78,40 @@ class Display:
             if header is None or header.status != "cancelled":
                 root_id = root_of(run_id)
                 self._errs[root_id] = self._errs.get(root_id, 0) + 1
+        if self._prompts is not None:
+            self._prompts.over(run_id, number)
 
     def logged(self, run_id: str, text: str, level: str, fields: bytes | None) -> None:
         """A run wrote a log line; it is durable."""
         if self._quiet:
             return
-        prefix = f"{self._name_of(run_id)}: " if "." in run_id else ""
         pairs = unpack(fields) if fields is not None else None
         more = f"  {show_call([], pairs['dict'], _FIELDS_WIDTH)}" if pairs and pairs["dict"] else ""
-        self._write(printable(f"{prefix}{text}", keep="\n\t") + more)
+        self._write(printable(f"{self._prefix(run_id)}{text}", keep="\n\t") + more)
 
     def retrying(self, run_id: str, number: int, attempt: int, reason: str, delay_seconds: float) -> None:
         """Another attempt follows."""
         if not self._quiet:
-            self._write(printable(f"  {reason}; attempt {attempt} in {format_duration(round(delay_seconds, 3))}"))
+            name = f"{self._name_of(run_id)}{f' #{number}' if number else ''}"
+            delay = format_duration(round(delay_seconds, 3))
+            self._write(printable(f"{name}: attempt {attempt} in {delay}: {reason}"))
 
     def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
         """An action waits for a person; told even to who wants quiet, for nothing happens before an answer."""
-        how = "grant" if reason == "grant" else "answer"
-        self._write(printable(f"? {text}") + f"\n  flowmetal {how} {root_of(run_id)}")
+        question = Question(run_id, number, reason, text, 0, 0)
+        if self._prompts is not None and reason != GRANT:
+            self._prompts.ask(question)
+        else:
+            self._tell(question)
+
+    def _tell(self, question: Question) -> None:
+        """Shows a question that is answered elsewhere, with the command that does."""
+        words = continued(f"{self._prefix(question.run_id)}{question.words}")
+        command = question.command(self._home)
+        self._write(f"? {words}" + (f"\n  {printable(command)}" if command else ""))
+
+    def _prefix(self, run_id: str) -> str:
+        return f"{self._name_of(run_id)}: " if "." in run_id else ""
 
     def _name_of(self, run_id: str) -> str:
         name = self._names.get(run_id)
@@ -95,4 +124,7 @@ class Display:
         return name
 
     def _write(self, text: str) -> None:
+        if self._prompts is not None and self._prompts.is_asking:
+            self._prompts.print_above(text)
+            return
         print(text, file=sys.stderr, flush=True)

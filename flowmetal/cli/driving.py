@@ -48,10 +48,11 @@ def drive(
     work: Callable[[Engine, Journal, Display], Awaitable[int]],
     journal: Journal | None = None,
     spare: Launched | None = None,
+    open_with: Callable[[Journal, Launched | None], Engine] = open_engine,
 ) -> int:
     """Gives ``work`` an engine and its journal, the home's unless one is open already; the exit code that it returns.
 
-    ``spare`` is a worker that is coming up already.
+    ``spare`` is a worker that is coming up already; ``open_with`` makes the engine.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the engine is closed and its runs are free.
@@ -60,7 +61,7 @@ def drive(
         journal = open_journal(home_path(home))
     at_first = signal.getsignal(signal.SIGINT)
     try:
-        return asyncio.run(_drive(journal, home, quiet, work, spare))
+        return asyncio.run(_drive(journal, home, quiet, work, lambda: open_with(journal, spare)))
     finally:
         # The loop leaves Python's own way behind, a traceback.
         signal.signal(signal.SIGINT, at_first)
@@ -71,12 +72,14 @@ async def _drive(
     home: str | None,
     quiet: bool,
     work: Callable[[Engine, Journal, Display], Awaitable[int]],
-    spare: Launched | None,
+    open_with: Callable[[], Engine],
 ) -> int:
     caught: list[int] = []
-    engine = open_engine(journal, spare)
-    display = _display(journal, quiet)
-    engine.observe(None if quiet else display)
+    engine = open_with()
+    display = _display(journal, quiet, home)
+    engine.observe(display, only_questions=quiet)
+    if not quiet and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        display.ask_here(engine.answer)
     task = asyncio.ensure_future(work(engine, journal, display))
 
     def stop(number: int) -> None:
@@ -99,13 +102,13 @@ async def _drive(
     raise Interrupted(caught[0], owned, home)
 
 
-def _display(journal: Journal, quiet: bool) -> Display:
+def _display(journal: Journal, quiet: bool, home: str | None) -> Display:
     """A live tree when a person looks at stderr, else lines only."""
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        return Display(journal, quiet)
+        return Display(journal, quiet, home)
     from flowmetal.cli.live import LiveDisplay
 
-    return LiveDisplay(journal)
+    return LiveDisplay(journal, home)
 
 
 async def wait_for_end(engine: Engine, journal: Journal, display: Display, header: Header, *, ours: bool) -> Outcome:

@@ -37,6 +37,11 @@ _PLAIN = frozenset(
         "level",
         "reason",
         "status",
+        "modules",
+        "by",
+        "taken_from",
+        "on_deny",
+        "file",
     ]
 )
 
@@ -62,6 +67,8 @@ def to_data(journal: Journal, run_id: str, sequence: int, event: Event) -> dict[
         data["nonce"] = fields["nonce"].hex()
     if "args" in fields:
         data.update(_args_data(load(journal, run_id, fields["args"]), event.kind == "started" or verb in CALL_VERBS))
+    if "policy" in fields:
+        data["policy"] = to_json_data(load(journal, run_id, fields["policy"]))
     if "fields" in fields:
         data["fields"] = to_json_data(load(journal, run_id, fields["fields"])) or {}
     if "value" in fields:

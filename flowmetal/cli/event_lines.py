@@ -15,6 +15,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
 
 _POLL_SECONDS = 0.1
+_ROOM = 80
 
 Show = Callable[[Journal, str, int, Event], None]
 
@@ -68,7 +69,7 @@ class Printer:
         root = journal.require(root_of(header.run_id))
         self._start_ms = root.created_ms
         self._depth = header.run_id.count(".")
-        self._named: dict[tuple[str, int], str] = {}
+        self._open: dict[tuple[str, int], tuple[str, Event]] = {}
         note = "  (interrupted: nobody drives it now)" if is_interrupted(journal, root) else ""
         print(f"{header.run_id}  {printable(flow_of(header))}  {show_moment(header.created_ms)}{note}", flush=True)
 
@@ -91,17 +92,24 @@ class Printer:
             asked = f"#{number} {event_words.asked_for(journal, run_id, event)}"
             if "value" in fields:
                 return f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}{event_words.place(event)}"
-            self._named[(run_id, number)] = f"#{number} {printable(fields.get('name') or fields['callee'])}"
+            name = f"#{number} {printable(fields.get('name') or fields['callee'])}"
+            self._open[(run_id, number)] = (name, event)
             return f"{asked}{event_words.place(event)}"
         if event.kind == "result":
-            late = ", too late to matter" if fields.get("late") else ""
-            name = self._named.pop((run_id, number), f"#{number}")
-            return f"{name} → {event_words.came_of(journal, run_id, fields['value'])}{late}"
+            if fields.get("late"):
+                return f"#{number} → {event_words.late(journal, run_id, event)}"
+            name, action = self._open.pop((run_id, number), (f"#{number}", event))
+            came = event_words.came_of(journal, run_id, fields["value"])
+            why = event_words.why(action, event, is_denied=came.startswith("Err(denied)"), room=_ROOM - len(came))
+            return f"{name} → {came}{why}"
         if event.kind == "timer_fired":
-            return f"{self._named.pop((run_id, number), f'#{number}')} is over"
+            return f"{self._open.pop((run_id, number), (f'#{number}', event))[0]} is over"
         if event.kind == "finished":
             header = journal.header(run_id)
             took = show_seconds((event.at_ms - header.created_ms) / 1_000) if header is not None else "?"
             came = event_words.came_of(journal, run_id, fields["value"])
             return f"{fields['status']} after {took}{'' if came == 'ok' else f': {came}'}"
+        if number and event.kind in ("attempt", "asked"):
+            name, _ = self._open.get((run_id, number), (f"#{number}", event))
+            return f"{name}: {event_words.other(event)}"
         return event_words.other(event)

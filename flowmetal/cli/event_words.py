@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from flowmetal.cli.event_data import CALL_VERBS
 from flowmetal.cli.reading import load
@@ -11,6 +13,7 @@ from flowmetal.errors import UsageError
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.journal import Journal
+from flowmetal.language.labels import short_name
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, failure_of, to_json_data
 
@@ -107,15 +110,32 @@ def log_line(journal: Journal, run_id: str, event: Event) -> str:
     return f"{level}: {cut(text, _LOG_LIMIT)}" if level not in ("info", "print") else f"· {cut(text, _LOG_LIMIT)}"
 
 
+def late(journal: Journal, run_id: str, event: Event) -> str:
+    """A result that came after its action was cancelled."""
+    return f"{came_of(journal, run_id, event.fields['value'])}, too late to matter"
+
+
+def why(action: Event, result: Event, *, is_denied: bool, room: int) -> str:
+    """Where a result comes from and whose doing it was, as far as there is ``room`` for what all is well with."""
+    fields = result.fields
+    if fields.get("taken_from"):
+        return f"  (taken over from #{fields['taken_from']})"
+    modules = action.fields.get("modules")
+    if is_denied and modules:
+        return f"  (asked by {cut(printable(', '.join(map(short_name, modules))), _DETAILS_LIMIT)})"
+    by = printable(", ".join(fields.get("by", ())))
+    return f"  (by {by})" if by and len(by) < room else ""
+
+
 def other(event: Event) -> str:
-    """Words for events that are neither action nor result nor log line."""
+    """Words for events that are neither action nor result nor log line; those of an action do not name it."""
     fields = event.fields
     if event.kind == "attempt":
-        may_have_run = ", the first may have run" if fields["repeated"] else ""
-        return f"attempt {fields['attempt']} of #{fields['number']}{may_have_run}"
+        return _attempt(event)
+    if event.kind == "asked":
+        return question(fields["reason"], fields["text"])
     if event.kind == "grants":
-        allowed = ", ".join(f"{row[0]}={row[1]}" for row in fields["grants"].get("allow", []))
-        return f"granted at a resume: {printable(allowed)}"
+        return f"granted from here on: {grants_text(fields['grants'])}"
     if event.kind == "cancel_requested":
         return f"ended from outside: {printable(fields['reason'])}"
     if event.kind == "signal":
@@ -123,3 +143,29 @@ def other(event: Event) -> str:
     if event.kind == "code_changed":
         return "goes on with other code from here"
     return event.kind
+
+
+def _attempt(event: Event) -> str:
+    fields = event.fields
+    if fields["repeated"]:
+        return f"attempt {fields['attempt']} again, the first may have run"
+    due_ms = fields.get("due_ms")
+    delay = f" in {_duration(max(0, due_ms - event.at_ms) / 1_000)}" if due_ms is not None else ""
+    reason = f": {cut(printable(fields['reason']), _DETAILS_LIMIT)}" if fields.get("reason") else ""
+    return f"attempt {fields['attempt']}{delay}{reason}"
+
+
+def question(reason: str, text: str) -> str:
+    """What an action waits for, as ``asked`` has it."""
+    words = cut(printable(text.partition("\n")[2] if reason == "grant" else text), _DETAILS_LIMIT)
+    return f"waits for a grant: {words}" if reason == "grant" else f"asked: {words}"
+
+
+def grants_text(grants: Mapping[str, Any]) -> str:
+    """What a set of grants allows and denies, as ``GrantSet.to_data`` has it; packages after the run."""
+    rows = [f"{row[0]}={row[1]}" for row in grants.get("allow", [])]
+    rows += [f"no {row[0]}={row[1]}" for row in grants.get("deny", [])]
+    text = printable(", ".join(rows)) or "nothing"
+    for label, some in grants.get("packages", []):
+        text += f"; to {printable(label)}: {grants_text(some)}"
+    return cut(text, _LOG_LIMIT)

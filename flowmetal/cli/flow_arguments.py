@@ -89,8 +89,8 @@ def _name_in(tokens: Sequence[str]) -> str:
     return name[2:].replace("-", "_") or "name"
 
 
-def read_file(file: str) -> dict[str, Wire]:
-    """The arguments in a JSON file.
+def read_file(file: str, option: str = "--args", holds: str = "argument") -> dict[str, Wire]:
+    """The values in a JSON file: an object of what it ``holds``, given by ``option``.
 
     Raises:
         UsageError: no such file, not JSON, or not an object.
@@ -99,21 +99,21 @@ def read_file(file: str) -> dict[str, Wire]:
         text = read_regular(Path(file), _MAX_ARGS_BYTES).decode()
         data = load_json(text)
     except OSError as error:
-        raise UsageError(f"--args {file} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{option} {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"--args {file} is not UTF-8, at byte {error.start}") from None
+        raise UsageError(f"{option} {file} is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise UsageError(
-            f"--args {file} is not JSON: {error.msg}", place=f"{file}:{error.lineno}:{error.colno}"
+            f"{option} {file} is not JSON: {error.msg}", place=f"{file}:{error.lineno}:{error.colno}"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--args {file} is not JSON that can be read: {error}") from None
+        raise UsageError(f"{option} {file} is not JSON that can be read: {error}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"--args {file} holds no object", remedy='it is read as {"argument": value, …}')
+        raise UsageError(f"{option} {file} holds no object", remedy=f'it is read as {{"{holds}": value, …}}')
     try:
         return {name: from_python(value) for name, value in data.items()}
     except ValueCodecError as error:
-        raise UsageError(f"--args {file}: {error.message}", remedy=error.remedy) from None
+        raise UsageError(f"{option} {file}: {error.message}", remedy=error.remedy) from None
 
 
 def _read_tokens(flow: FlowInfo, target: str, tokens: list[str]) -> dict[str, Wire]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from flowmetal.cli.options import json_option
+from flowmetal.cli.options import json_option, limit_option
 
 
 @click.command(name="flows")
 @click.argument("file", metavar="FILE", type=click.Path())
+@limit_option
 @json_option("Print an array of objects: name, flow, place, doc, declared, arguments.")
-def command(file: str, as_json: bool) -> int:
+def command(file: str, limits: tuple[str, ...], as_json: bool) -> int:
     """List the flows of a file with their arguments, types, defaults and docs.
 
     The file is loaded in a sandboxed worker; nothing of it is run.
@@ -22,19 +23,20 @@ def command(file: str, as_json: bool) -> int:
     from flowmetal.assembly import locate_program
     from flowmetal.cli.flow_arguments import usage_of
     from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
+    from flowmetal.cli.limiting import parse_limits
     from flowmetal.cli.text import json_text, printable
     from flowmetal.engine.programs import Programs
     from flowmetal.engine.table import ProgramState
     from flowmetal.language.labels import short_name
-    from flowmetal.settings import Limits
     from flowmetal.values import to_json_data
 
+    all_limits = parse_limits(limits)
     label, sources = locate_program(file)
 
     async def load() -> ProgramState:
         programs = Programs(lambda *_: None, lambda *_: None, lambda: None)
         try:
-            return await programs.load(label, sources, Limits())
+            return await programs.load(label, sources, all_limits)
         finally:
             programs.close()
 

@@ -11,12 +11,15 @@ from flowmetal.errors import UsageError, did_you_mean
 
 COMMANDS: Final = {
     "run": "Run a flow file, or one flow of it.",
+    "plan": "Show what a run would do and need, with nothing done.",
     "resume": "Go on with runs that were interrupted.",
     "log": "Show what a run did: actions, children, times, results.",
     "ps": "List runs, newest first.",
     "show": "Show one run: arguments, result, grants, code, versions, limits.",
     "flows": "List the flows of a file with their arguments.",
     "check": "Check flow files without running them.",
+    "grant": "Allow a run more, from now on.",
+    "answer": "Answer what a run asks a person.",
     "cancel": "End a run and everything it started.",
     "export": "Write a run with its code and history into a file.",
     "import": "Take in a run that was exported from another home.",

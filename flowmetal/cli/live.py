@@ -30,8 +30,8 @@ _MOST_LOOKED_AT = 2_000
 class LiveDisplay(Display):
     """A display with a tree; made within the running event loop."""
 
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(journal, quiet=False)
+    def __init__(self, journal: Journal, home: str | None = None) -> None:
+        super().__init__(journal, quiet=False, home=home)
         self._progress = Progress(self._lookup, time.monotonic)
         self._live: Live | None = None
         self._frame = 0
@@ -56,6 +56,16 @@ class LiveDisplay(Display):
         """What action ``number`` asked for has a result; number 0 is the run itself."""
         super().ended(run_id, number, is_ok)
         self._progress.ended(run_id, number, is_ok)
+
+    def retrying(self, run_id: str, number: int, attempt: int, reason: str, delay_seconds: float) -> None:
+        """Another attempt follows."""
+        super().retrying(run_id, number, attempt, reason, delay_seconds)
+        self._progress.retrying(run_id, number)
+
+    def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
+        """An action waits for a person."""
+        super().asked(run_id, number, reason, text)
+        self._progress.asked(run_id, number)
 
     def adopted(self, root: Header) -> None:
         """A run that began earlier is driven here from now on: what is open in it is read from its journal."""
@@ -107,6 +117,7 @@ class LiveDisplay(Display):
             self._timer.cancel()
             self._timer = None
         self._is_over = True
+        super().close()
         self.pause()
 
     def _is_alive(self) -> bool:
@@ -120,7 +131,7 @@ class LiveDisplay(Display):
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self._tick)
-        if not self._is_alive():
+        if not self._is_alive() or (self._prompts is not None and self._prompts.is_asking):
             return
         if self._live is None:
             self._live = _open_live()
@@ -183,5 +194,9 @@ def _parts(row: Row, now: float, alive: str) -> list[tuple[str, Any]]:
         for count, word, style in counts:
             if count:
                 parts.append((f"  {count:,} {word}", style))
+    if row.retried:
+        parts.append((f"  {row.retried:,} tried again", "yellow"))
+    if row.asking:
+        parts.append(("  waits for a person" if row.asking == 1 else f"  {row.asking:,} wait for a person", "magenta"))
     parts.append((f"  {show_seconds(row.busy(now))}", "dim"))
     return parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from flowmetal.cli import event_words
@@ -22,6 +22,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
 
 _MOST_NESTED = 100
+_WIDTH = 120
 
 
 @dataclass(slots=True)
@@ -43,9 +44,24 @@ def print_tree(journal: Journal, header: Header, home: str | None) -> None:
     printer.print_end(header)
 
 
+def print_plan(journal: Journal, header: Header, mark: Callable[[str, int], str]) -> None:
+    """Prints the tree of a run that only pretended, without times; ``mark`` is put to what came of an action."""
+    printer = _Tree(journal, header, sys.stdout.isatty(), None, mark)
+    print(printable(flow_of(header)))
+    printer.print_run(header.run_id, "  ", 0)
+
+
 class _Tree:
-    def __init__(self, journal: Journal, header: Header, drawn: bool, home: str | None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        header: Header,
+        drawn: bool,
+        home: str | None,
+        mark: Callable[[str, int], str] | None = None,
+    ) -> None:
         self._home = home
+        self._mark = mark
         self._journal = journal
         root = journal.require(root_of(header.run_id))
         self._start_ms = root.created_ms
@@ -94,7 +110,8 @@ class _Tree:
         below = child_id(run_id, row.number)
         if self._journal.header(below) is not None:
             if depth >= _MOST_NESTED:
-                print(f"{'':>10}{indent}… {with_home(f'flowmetal log {below}', self._home)}")
+                more = "…" if self._mark else f"… {with_home(f'flowmetal log {below}', self._home)}"
+                print(f"{'' if self._mark else ' ' * 10}{indent}{more}")
             else:
                 self.print_run(below, indent, depth + 1)
 
@@ -113,10 +130,19 @@ class _Tree:
             return f"started {printable(event.fields['name'])}({show_call(args[0], args[1])})"
         if event.kind == "log":
             return event_words.log_line(self._journal, run_id, event)
+        if event.kind == "attempt" and not event.fields["number"]:
+            return f"── {event_words.other(event)} ──"
+        if event.kind == "result":
+            return f"#{row.number} → {event_words.late(self._journal, run_id, event)}"
         if event.kind not in ("action", "child"):
             return event_words.other(event)
-        text = f"#{row.number} {event_words.asked_for(self._journal, run_id, event)}"
-        return f"{text}{self._outcome(run_id, row)}{''.join(row.notes)}{event_words.place(event)}"
+        text = f"#{row.number} {event_words.asked_for(self._journal, run_id, event)}{self._outcome(run_id, row)}"
+        text += "".join(f"  ({note})" for note in row.notes)
+        if self._mark:
+            text += self._mark(run_id, row.number)
+        elif row.result is not None:
+            text += event_words.why(event, row.result, is_denied="Err(denied)" in text, room=_WIDTH - len(text))
+        return f"{text}{event_words.place(event)}"
 
     def _outcome(self, run_id: str, row: _Row) -> str:
         event = row.event
@@ -126,13 +152,18 @@ class _Tree:
             words = words or event_words.came_of(self._journal, run_id, value)
             if self._drawn and words.startswith("Err("):
                 words = f"\x1b[31m{words}\x1b[0m"
-            took = f"  {show_seconds((row.result.at_ms - row.event.at_ms) / 1_000)}" if row.result is not None else ""
+            took = ""
+            if row.result is not None and not self._mark:
+                took = f"  {show_seconds((row.result.at_ms - row.event.at_ms) / 1_000)}"
             return f" → {words}{took}"
         if row.result is not None:
             return ""  # a timer says all by its own time
         return " …" if not row.done else ""
 
     def _line(self, at_ms: int, indent: str, text: str) -> None:
+        if self._mark:
+            print(f"{indent}{text}")
+            return
         print(f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}")
 
 
@@ -145,12 +176,14 @@ def _rows(journal: Journal, run_id: str) -> Iterator[_Row]:
         if event.kind in ("result", "timer_fired"):
             row = waiting.pop(number, None)
             if event.fields.get("late"):
-                queue.append(_Row(event))
+                queue.append(_Row(event, number))
             elif row is not None:
                 row.result, row.done = event, True
-        elif event.kind == "attempt" and number in waiting:
-            row = waiting[number]
-            row.notes.append(f"  ({event_words.other(event).replace(f' of #{number}', '')})")
+        elif event.kind in ("attempt", "asked") and number in waiting:
+            note = event_words.other(event)
+            # A question is asked anew after each grant and each resume.
+            if note not in waiting[number].notes[-1:]:
+                waiting[number].notes.append(note)
         elif event.kind == "action" and "value" not in event.fields:
             verb = str(event.fields["callee"])
             row = _Row(event, number, done=verb == "cancel")

@@ -44,18 +44,28 @@ def grant_options(function: F) -> F:
     deny = click.option(
         "--deny", metavar="CLASS=WHAT", multiple=True, help="Deny an effect within what is allowed; may be repeated."
     )
-    allow_for = click.option(
+    allow_all = click.option(
+        "-A", "--allow-all", is_flag=True, help="Allow everything but secrets; says on stderr what that means."
+    )
+    return allow_option(allow_all(allow_for_option(deny(function))))
+
+
+def allow_for_option(function: F) -> F:
+    """Adds ``--allow-for``."""
+    return click.option(
         "--allow-for",
         metavar="PACKAGE CLASS=WHAT",
         nargs=2,
         multiple=True,
         help="Allow one loaded package an effect, of what the run is allowed; may be repeated. `none` in its place "
         "allows it nothing.",
-    )
-    allow_all = click.option(
-        "-A", "--allow-all", is_flag=True, help="Allow everything but secrets; says on stderr what that means."
-    )
-    return allow_option(allow_all(allow_for(deny(function))))
+    )(function)
+
+
+def limit_option(function: F) -> F:
+    """Adds ``--limit``."""
+    text = "A limit of the run, such as cpu_seconds=30s or http_body_bytes=64MiB; may be repeated."
+    return click.option("--limit", "limits", metavar="NAME=VALUE", multiple=True, help=text)(function)
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg]

@@ -24,6 +24,8 @@ class Row:
     ok: int = 0
     err: int = 0
     dropped: int = 0
+    retried: int = 0
+    asking: int = 0
     busy_since: float = 0.0
     busy_before: float = 0.0
     below: dict[str, Row] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class Progress:
         self._clock = clock
         self._runs: dict[str, Row] = {}
         self._open: dict[str, dict[int, Row]] = {}
+        self._asking: dict[str, dict[int, Row]] = {}
 
     def started(self, run_id: str, name: str, parent: str, number: int, since: float | None = None) -> None:
         """A run began, now or at ``since``; the action that asked for it may be known already."""
@@ -115,6 +118,7 @@ class Progress:
     def ended(self, run_id: str, number: int, is_ok: bool) -> None:
         """What was asked for has a result; number 0 is the run itself, and what it left open is over with it."""
         now = self._clock()
+        self._answered(run_id, number)
         if number:
             row = self._open.get(run_id, {}).pop(number, None)
             if row is not None:
@@ -125,6 +129,35 @@ class Progress:
         row = self._runs.pop(run_id, None)
         if row is not None and "." not in run_id:
             row.end(now, is_ok)
+
+    def retrying(self, run_id: str, number: int) -> None:
+        """Another attempt follows; with number 0 at the run itself, and what it left open is over."""
+        self._answered(run_id, number)
+        row = self._open.get(run_id, {}).get(number) if number else self._runs.get(run_id)
+        if row is not None:
+            row.retried += 1
+        if not number:
+            now = self._clock()
+            for left in self._open.pop(run_id, {}).values():
+                left.end(now, None)
+
+    def asked(self, run_id: str, number: int) -> None:
+        """What was asked for waits for a person."""
+        row = self._open.get(run_id, {}).get(number)
+        if row is not None and number not in self._asking.get(run_id, {}):
+            row.asking += 1
+            self._asking.setdefault(run_id, {})[number] = row
+
+    def _answered(self, run_id: str, number: int) -> None:
+        asking = self._asking.get(run_id)
+        if asking is None:
+            return
+        for each in [number] if number else list(asking):
+            row = asking.pop(each, None)
+            if row is not None:
+                row.asking -= 1
+        if not asking:
+            del self._asking[run_id]
 
     def _row_of(self, run_id: str) -> Row:
         row = self._runs.get(run_id)

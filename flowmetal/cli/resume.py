@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flowmetal.cli.options import RUN_ID, allow_option, home_option, json_option, quiet_option
+from flowmetal.cli.options import RUN_ID, allow_for_option, allow_option, home_option, json_option, quiet_option
 from flowmetal.errors import UsageError
 
 
@@ -15,6 +15,7 @@ from flowmetal.errors import UsageError
     "--watch", is_flag=True, help="With --all: stay, and take up what becomes free, due or cancelled, until Ctrl-C."
 )
 @allow_option
+@allow_for_option
 @home_option
 @quiet_option
 @json_option("Print one object a run, a line each, as `run --json` does.")
@@ -23,16 +24,19 @@ def command(
     all_runs: bool,
     watch: bool,
     allow: tuple[str, ...],
+    allow_for: tuple[tuple[str, str], ...],
     home: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Go on with runs that were interrupted, until they have ended.
 
-    The code is the one they were started with, whatever has become of the file. --allow grants more from now on. A run
-    that has ended gives its result again. The exit code is that of the run that went worst.
+    The code is the one they were started with, whatever has become of the file. --allow and --allow-for grant
+    more from now on. A run that has ended gives its result again. The exit code is that of the run that went worst.
     """
     from flowmetal.cli.resuming import resume_all, resume_some
+    from flowmetal.permissions.grants import parse_grants
+    from flowmetal.sources import working_directory
 
     if watch and not all_runs:
         raise UsageError("--watch is for all runs of a home", remedy="write `flowmetal resume --all --watch`")
@@ -42,6 +46,7 @@ def command(
             problem,
             remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs",
         )
+    more = parse_grants(allow, (), working_directory(), allow_for=allow_for)
     if all_runs:
-        return resume_all(allow=allow, watch=watch, home=home, quiet=quiet, as_json=as_json)
-    return resume_some(list(dict.fromkeys(runs)), allow=allow, home=home, quiet=quiet, as_json=as_json)
+        return resume_all(more=more, watch=watch, home=home, quiet=quiet, as_json=as_json)
+    return resume_some(list(dict.fromkeys(runs)), more=more, home=home, quiet=quiet, as_json=as_json)

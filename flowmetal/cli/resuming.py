@@ -15,21 +15,19 @@ from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
-from flowmetal.permissions.grants import GrantSet, parse_grants
-from flowmetal.sources import working_directory
+from flowmetal.permissions.grants import GrantSet
 from flowmetal.values import is_ok_packed
 
 _WATCH_SECONDS = 0.25
 _UNFINISHED = ("running", "waiting", "paused")
 
 
-def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None, quiet: bool, as_json: bool) -> int:
-    """Goes on with the named runs; the worst exit code.
+def resume_some(run_ids: list[str], *, more: GrantSet, home: str | None, quiet: bool, as_json: bool) -> int:
+    """Goes on with the named runs, to which ``more`` is granted; the worst exit code.
 
     Raises:
         FlowmetalError: one of them does not exist or is no root run; nothing has been done then.
     """
-    more = parse_grants(allow, (), working_directory())
     existing = open_existing(home)
     for run_id in run_ids:
         root_only(existing.require(run_id), "resume")
@@ -55,9 +53,8 @@ def resume_some(run_ids: list[str], *, allow: tuple[str, ...], home: str | None,
     return drive(home, quiet, work, existing)
 
 
-def resume_all(*, allow: tuple[str, ...], watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
+def resume_all(*, more: GrantSet, watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
     """Goes on with every free unfinished run; the worst exit code."""
-    more = parse_grants(allow, (), working_directory())
     existing = None if watch else open_existing(home)
     worst = [EXIT_OK]
 

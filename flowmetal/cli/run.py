@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flowmetal.cli.options import DURATION, grant_options, home_option, json_option, quiet_option
+from flowmetal.cli.options import DURATION, grant_options, home_option, json_option, limit_option, quiet_option
 
 
 class RunCommand(click.Command):
@@ -63,6 +63,13 @@ class RunCommand(click.Command):
 @click.option("--id", "run_id", metavar="ID", help="The run's id: asked for twice, it is one run. Default: a new one.")
 @grant_options
 @click.option(
+    "--on-deny",
+    type=click.Choice(("err", "wait")),
+    default="err",
+    show_default=True,
+    help="What becomes of an effect that is not granted: Err, or it waits for `flowmetal grant`.",
+)
+@click.option(
     "--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label to find the run by; may be repeated."
 )
 @click.option(
@@ -71,6 +78,7 @@ class RunCommand(click.Command):
 @click.option(
     "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
 )
+@limit_option
 @home_option
 @quiet_option
 @json_option('Print one object: {"run", "flow", "status", "result" or "failure", "seconds"}.')
@@ -82,13 +90,11 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     stdout and nothing else does. Exit code 0: it is Ok; 1: it is Err; 2: what was asked for is wrong; 130: interrupted,
     `flowmetal resume` goes on with it.
     """
+    from flowmetal.cli.limiting import parse_limits
     from flowmetal.engine.launching import launch
-    from flowmetal.settings import Limits
 
     # The worker comes up while the engine is imported.
-    target = options["target"]
-    is_there = any(os.path.isfile(file) for file in (target, target.rpartition(":")[0]))
-    spare = launch(Limits()) if is_there else None
+    spare = launch(parse_limits(options["limits"])) if has_file(options["target"]) else None
 
     from flowmetal.cli.running import run_target
 
@@ -97,3 +103,8 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     finally:
         if spare is not None:
             spare.discard()
+
+
+def has_file(target: str) -> bool:
+    """Whether the file of ``FILE[:FLOW]`` is there."""
+    return any(os.path.isfile(file) for file in (target, target.rpartition(":")[0]))

@@ -12,7 +12,8 @@ from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
 from flowmetal.cli.flow_arguments import read_arguments
-from flowmetal.cli.granting import all_granted
+from flowmetal.cli.granting import all_granted, trusted_project
+from flowmetal.cli.limiting import parse_limits
 from flowmetal.cli.options import parse_labels
 from flowmetal.cli.outcomes import finish
 from flowmetal.cli.text import with_home
@@ -28,7 +29,6 @@ from flowmetal.journal.starting import Begun
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.grants import GrantSet, parse_grants
 from flowmetal.permissions.vocabulary import PATH_EFFECTS
-from flowmetal.settings import Limits
 from flowmetal.sources import working_directory
 from flowmetal.values import Wire, pack
 
@@ -42,6 +42,8 @@ def run_target(
     deny: tuple[str, ...],
     allow_all: bool,
     allow_for: tuple[tuple[str, str], ...],
+    on_deny: str,
+    limits: tuple[str, ...],
     labels: tuple[str, ...],
     timeout: float | None,
     args_file: str | None,
@@ -61,11 +63,13 @@ def run_target(
     asked = parse_grants(allow, deny, working_directory(), allow_for=allow_for)
     chosen = check_user_id(run_id) if run_id is not None else new_run_id(Path(file).stem, now)
     label, sources = locate_program(file)
-    grants, notices = all_granted(asked, allow_all, sources.root, home)
+    project = trusted_project(sources.root, home)
+    grants, notices = all_granted(asked, allow_all, project)
+    all_limits = parse_limits(limits, project.limits)
     wants_help = "--help" in theirs
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
-        program = await engine.load(label, sources, Limits())
+        program = await engine.load(label, sources, all_limits)
         if wants_help:
             print(flow_listing.help_text(program, file, name))
             return EXIT_OK
@@ -74,7 +78,7 @@ def run_target(
             read_arguments(flow, target, theirs, args_file) if flow else no_arguments(program, file, theirs, args_file)
         )
         deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
-        request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms)
+        request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms, on_deny)
         tell_missing(asked, display)
         for notice in notices:
             display.notice(notice)
@@ -130,11 +134,14 @@ def request_of(
     grants: GrantSet,
     labels: dict[str, str],
     deadline_ms: int | None,
+    on_deny: str = "err",
 ) -> RunRequest:
     """What the engine is asked for."""
     reference = flow.reference if flow is not None else ""
     name = flow.name if flow is not None else Path(file).name
-    return RunRequest(run_id, reference, name, pack([[], kwargs]), grants, working_directory(), labels, deadline_ms)
+    waits = "wait" if on_deny == "wait" else ""
+    args = pack([[], kwargs])
+    return RunRequest(run_id, reference, name, args, grants, working_directory(), labels, deadline_ms, waits)
 
 
 def tell_missing(grants: GrantSet, display: Display) -> None:

@@ -12,6 +12,7 @@ from flowmetal.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from flowmetal.permissions.grants import GrantSet
+    from flowmetal.settings import Limits
 
 
 @click.command(name="trust")
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 @click.option("--list", "list_all", is_flag=True, help="List the trusted files, and which have changed since.")
 @home_option
 def command(file: str | None, revoke: bool, list_all: bool, home: str | None) -> int:
-    """Let the grants of a flowmetal.toml count.
+    """Let the grants and limits of a flowmetal.toml count.
 
-    Shows what it grants, and remembers its path and content: after a change it must be trusted again. FILE is the file
-    or its folder; without it, the nearest flowmetal.toml from here upward.
+    Shows what it grants and limits, and remembers its path and content: after a change it must be trusted again. FILE
+    is the file or its folder; without it, the nearest flowmetal.toml from here upward.
     """
     from flowmetal.assembly import home_path
     from flowmetal.cli.text import printable
@@ -42,7 +43,7 @@ def command(file: str | None, revoke: bool, list_all: bool, home: str | None) ->
         click.echo(printable(f"{path} {'is trusted no more' if was_trusted else 'was not trusted'}"), err=True)
         return EXIT_OK
     project = read_project(path)
-    for line in _lines(project.grants()) or ["nothing"]:
+    for line in [*_lines(project.grants()), *_limit_lines(project.limits())] or ["nothing"]:
         print(printable(line))
     trust.add(project)
     click.echo(printable(f"{path} is trusted as it is now"), err=True)
@@ -56,6 +57,10 @@ def _lines(grants: GrantSet) -> list[str]:
         rows = [f"allow{whom} {grant}" for grant in some.allow] + [f"deny{whom} {grant}" for grant in some.deny]
         lines += rows if rows or not label else [f"allow{whom} nothing"]
     return lines
+
+
+def _limit_lines(limits: Limits) -> list[str]:
+    return [f"limit {name} {value}" for name, value in limits.changed().items()]
 
 
 def _found(file: str | None) -> str:

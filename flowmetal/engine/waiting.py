@@ -1,8 +1,16 @@
-"""Whether an engine can do nothing more before time goes on: what a simulated clock has to know."""
+"""What an engine needs for a clock that is simulated: to know when nothing is left to do, and workers that follow it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+from flowmetal.clock import SimulatedClock
+from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.programs import Spawn
 from flowmetal.engine.runs import Runs
+from flowmetal.settings import Limits
 
 
 def all_wait(runs: Runs, effects_under_way: int) -> bool:
@@ -15,3 +23,28 @@ def all_wait(runs: Runs, effects_under_way: int) -> bool:
         program.ready or program.alone or any(run.is_executing for run in program.hot.values())
         for program in programs.values()
     )
+
+
+def following(spawn: Spawn, clock: SimulatedClock) -> Spawn:
+    """Workers that are told the time before anything else, and whenever it has moved before what came of that.
+
+    It stands still while a run is evaluated, so the last they were told is the time.
+    """
+    workers: WeakSet[WorkerProcess] = WeakSet()
+
+    def moved() -> None:
+        for worker in workers:
+            worker.send(["time", clock.now_us])
+
+    def started(
+        limits: Limits,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[WorkerProcess, str], None],
+    ) -> WorkerProcess:
+        worker = spawn(limits, on_messages, on_end)
+        worker.send(["time", clock.now_us])
+        workers.add(worker)
+        return worker
+
+    clock.on_move = moved
+    return started

@@ -43,14 +43,19 @@ def doing(want: Want) -> str:
 
 def option_of(want: Want, package: str = ROOT) -> str:
     """The smallest option that allows ``want``, of a file also what lies beside it, quoted for a shell."""
+    text = shlex.quote(grant_text(want))
+    return f"--allow {text}" if package == ROOT else f"--allow-for {shlex.quote(package)} {text}"
+
+
+def grant_text(want: Want) -> str:
+    """The smallest grant that allows ``want``, of a file also what lies beside it: ``read=/srv/data``."""
     resource = want.resource
     if want.effect == "secret" and "@" not in resource:
         resource += "@<HOST>"  # where it is to go is not known yet, and no guess may be pasted
     if want.effect in ("read", "write") and not want.is_directory:
         directory = posixpath.dirname(resource)
         resource = directory if directory != "/" else resource  # never propose the whole machine
-    text = shlex.quote(f"{want.effect}={resource}")
-    return f"--allow {text}" if package == ROOT else f"--allow-for {shlex.quote(package)} {text}"
+    return f"{want.effect}={resource}"
 
 
 def not_granted(want: Want, lacking: dict[str, str], near: Iterable[Grant]) -> tuple[str, str]:

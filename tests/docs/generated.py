@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 
+from flowmetal import settings
 from flowmetal.journal import event_schema
 from flowmetal.language import from_python
 from tests.docs.pages import DOCS
@@ -60,7 +63,32 @@ def event_kinds() -> str:
     return "\n".join(kinds) + "\n\n" + "\n".join(letters) + "\n"
 
 
+def limits() -> str:
+    """The table of limits with their defaults."""
+    docs: dict[str, str] = {}
+    (record,) = [
+        node
+        for node in ast.parse(inspect.getsource(settings)).body
+        if isinstance(node, ast.ClassDef) and node.name == "Limits"
+    ]
+    for field, doc in zip(record.body, record.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(doc, ast.Expr):
+            assert isinstance(doc.value, ast.Constant)
+            docs[field.target.id] = " ".join(str(doc.value.value).split())
+    lines = ["| limit | usually | |", "| --- | --- | --- |"]
+    for name, value in settings.Limits().to_data().items():
+        lines.append(f"| `{name}` | {_shown_limit(name, value)} | {_escape(docs[name])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown_limit(name: str, value: float) -> str:
+    if "_bytes" in name:
+        return settings.format_size(int(value))
+    return settings.format_duration(value) if name.endswith("_seconds") else f"{value:,}"
+
+
 TABLES = [
+    (DOCS / "cli.md", "flowmetal/settings.py", limits),
     (DOCS / "language.md", "flowmetal/language/from_python.py", coming_from_python),
     (DOCS / "journal-format.md", "flowmetal/journal/event_schema.py", event_kinds),
 ]

@@ -1,0 +1,27 @@
+"""Limits as people write them: ``--limit fuel_ticks=1000000``, ``[limits]`` in a project file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flowmetal.errors import UsageError
+from flowmetal.settings import Limits, limits_of
+
+
+def parse_limits(texts: Iterable[str], base: Limits | None = None) -> Limits:
+    """The limits of ``--limit`` texts such as ``http_body_bytes=64MiB``; all others as in ``base``, else the usual.
+
+    Raises:
+        UsageError: a text that is none, an unknown name, a name given twice, or a value that does not fit.
+    """
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError(
+                f"`--limit {text}` is no limit", remedy="write --limit NAME=VALUE, such as cpu_seconds=30s"
+            )
+        if given.get(name, value) != value:
+            raise UsageError(f"the limit `{name}` is given twice")
+        given[name] = value
+    return limits_of(given, base)

@@ -1,0 +1,205 @@
+"""What effects give in a plan: what was recorded, else a sample, and nothing is done.
+
+For an effect with its arguments there may be, in this order: the results that a run had for the same (the first for the
+first that asks, and so on; the last of them for all further ones), a value from a file of samples, the sample that the
+effect declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final
+
+from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, type_name
+from flowmetal.actions.registry import Registry
+from flowmetal.cli.flow_arguments import read_file
+from flowmetal.cli.reading import load
+from flowmetal.errors import UsageError, ValueCodecError, did_you_mean
+from flowmetal.journal.events import Event
+from flowmetal.journal.journal import Journal
+from flowmetal.permissions.decision import Allowed
+from flowmetal.values import Wire, failure_of, is_ok, pack, substitute_tasks, to_json_data, to_text
+
+RECORDED: Final = "recorded"
+FROM_FILE: Final = "from the file of samples"
+DECLARED: Final = "sample"
+_EFFECT_VERBS: Final = ("do", "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one effect of a plan was given: ``source`` is ``RECORDED``, ``FROM_FILE`` or ``DECLARED``."""
+
+    source: str
+    effect: str
+    args: Arguments
+    result: Wire
+
+
+class Stubs:
+    """Effects that only pretend.
+
+    Args:
+        registry: the effects there are.
+        samples: values by effect, or by effect and first argument.
+        recorded: the Results of a run by ``_key_of``, in their order.
+    """
+
+    def __init__(self, registry: Registry, samples: Mapping[str, Wire], recorded: Mapping[bytes, list[Wire]]) -> None:
+        self.registry = Registry(self._stub(effect) for effect in registry.values())
+        self.given: dict[str, Given] = {}
+        self._samples = samples
+        self._recorded = recorded
+        self._asked: dict[bytes, int] = {}
+        self._occurrences: dict[str, int] = {}
+
+    def _stub(self, effect: Effect) -> Effect:
+        def perform(_allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
+            given = self._result(effect, args, context.idempotency_key)
+            self.given[context.idempotency_key] = given
+            if is_ok(given.result):
+                return given.result["result"][1]
+            failure = failure_of(given.result)
+            error = EffectFailure(failure.message, kind=failure.kind)
+            error.details = failure.details
+            raise error
+
+        return replace(effect, mode="inline", perform=perform)
+
+    def _result(self, effect: Effect, args: Arguments, idempotency_key: str) -> Given:
+        key = _key_of(effect.name, args)
+        results = self._recorded.get(key) if key is not None else None
+        if results and key is not None:
+            # All attempts at one action are one occurrence.
+            at = self._occurrences.get(idempotency_key)
+            if at is None:
+                at = self._occurrences[idempotency_key] = self._asked.get(key, 0)
+                self._asked[key] = at + 1
+            return Given(RECORDED, effect.name, args, results[min(at, len(results) - 1)])
+        first = next(iter(args.values()), None)
+        for name in (f"{effect.name}({_shown(first)})", effect.name):
+            if name in self._samples:
+                return Given(FROM_FILE, effect.name, args, _ok(_fitted(effect, self._samples[name])))
+        return Given(DECLARED, effect.name, args, _ok(_declared(effect, args)))
+
+
+def read_samples(file: str, registry: Registry) -> dict[str, Wire]:
+    """The values of a JSON file: ``{"read": "text", "http.get(https://example.org)": {"status": 404}}``.
+
+    Raises:
+        UsageError: no such file, another form, no such effect, or a field that its result has not.
+    """
+    samples = read_file(file, "--samples", "effect")
+    for key, value in samples.items():
+        name = key.partition("(")[0]
+        if name not in registry or ("(" in key and not key.endswith(")")):
+            raise UsageError(
+                f"--samples {file}: there is no effect `{name}`{did_you_mean(name, registry)}",
+                remedy='a key is the name of an effect, or NAME(FIRST ARGUMENT) such as "read(data.csv)"',
+            )
+        try:
+            _fitted(registry[name], value)
+        except UsageError as error:
+            raise UsageError(f"--samples {file}: {error.message}", remedy=error.remedy) from None
+    return samples
+
+
+def recorded_results(journal: Journal, run_id: str, registry: Registry) -> dict[bytes, list[Wire]]:
+    """The Results of all effects of a run and of those below it."""
+    found: dict[bytes, list[tuple[int, Wire]]] = {}
+    for each in chain([run_id], (header.run_id for header in journal.descendants(run_id))):
+        for sequence, key, result in _results_of(journal, each, registry):
+            found.setdefault(key, []).append((sequence, result))
+    return {key: [result for _, result in sorted(some, key=lambda pair: pair[0])] for key, some in found.items()}
+
+
+def _results_of(journal: Journal, run_id: str, registry: Registry) -> Iterator[tuple[int, bytes, Wire]]:
+    open_actions: dict[int, tuple[int, Event]] = {}
+    results: dict[int, Wire] = {}
+    for sequence, event in journal.history(run_id):
+        number = event.fields.get("number", 0)
+        if event.kind == "action" and "value" not in event.fields:
+            open_actions[number] = (sequence, event)
+        elif event.kind == "result" and not event.fields.get("late") and number in open_actions:
+            results[number] = result = load(journal, run_id, event.fields["value"])
+            asked_at, action = open_actions.pop(number)
+            verb, _, name = str(action.fields["callee"]).partition(" ")
+            if verb in _EFFECT_VERBS:
+                args, kwargs = load(journal, run_id, action.fields["args"])[:2]
+                values = {each: _value_of(results.get(each)) for each in action.fields.get("deps", ())}
+                try:
+                    args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
+                    _, bound = registry.bind(name, args, dict(zip(kwargs[::2], kwargs[1::2], strict=True)))
+                except EffectFailure:
+                    continue  # it was no call of it
+                key = _key_of(name, bound)
+                if key is not None:
+                    yield asked_at, key, result
+
+
+def _value_of(result: Wire) -> Wire:
+    return result["result"][1] if isinstance(result, dict) and "result" in result else None
+
+
+def _key_of(effect: str, args: Arguments) -> bytes | None:
+    try:
+        return pack([effect, [[name, _without_fingerprints(value)] for name, value in args.items()]])
+    except ValueCodecError:
+        return None  # too large to be started at all
+
+
+def _without_fingerprints(wire: Wire) -> Wire:
+    """A secret is the same in every run, its fingerprint is not."""
+    if isinstance(wire, list):
+        return [_without_fingerprints(each) for each in wire]
+    if isinstance(wire, dict):
+        ((tag, payload),) = wire.items()
+        return {tag: [payload[0], ""] if tag == "secret" else _without_fingerprints(payload)}
+    return wire
+
+
+def _ok(value: Wire) -> Wire:
+    return {"result": [True, value, None]}
+
+
+def _declared(effect: Effect, args: Arguments) -> Wire:
+    sample = effect.sample
+    if type_name(sample) == "secret":
+        return {"secret": [next(iter(args.values())), sample["secret"][1]]}
+    return sample
+
+
+def _fitted(effect: Effect, value: Wire) -> Wire:
+    """A value from JSON as the effect would give it: where that is a struct, an object gives some of its fields."""
+    if type_name(effect.sample) != "struct" or type_name(value) != "dict":
+        return value
+    fields = _pairs(effect.sample["struct"])
+    for name, each in _pairs(value["dict"]).items():
+        if name not in fields:
+            raise UsageError(
+                f"what `{effect.name}` gives has no field `{name}`{did_you_mean(str(name), fields)}",
+                remedy=f"it has {', '.join(fields)}",
+            )
+        fields[name] = each
+    return {"struct": list(chain.from_iterable(fields.items()))}
+
+
+def _pairs(flat: list[Wire]) -> dict[str, Wire]:
+    return {str(name): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _shown(value: Wire) -> str:
+    return value if isinstance(value, str) else to_text(value)
+
+
+def given_data(given: Given) -> dict[str, Any]:
+    """What was given, for JSON."""
+    ok, value, error = given.result["result"]
+    data: dict[str, Any] = {
+        "effect": given.effect,
+        "args": {name: to_json_data(each) for name, each in given.args.items()},
+        "source": given.source,
+    }
+    return {**data, "value": to_json_data(value)} if ok else {**data, "failure": to_json_data(error)}
