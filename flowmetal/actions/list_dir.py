@@ -63,4 +63,5 @@ LIST_DIR: Final = Effect(
     mode="thread",
     want=_want,
     perform=_perform,
+    sample=[],
 )

@@ -81,4 +81,5 @@ READ: Final = Effect(
     mode="thread",
     want=_want,
     perform=_perform,
+    sample="",
 )

@@ -30,7 +30,7 @@ from flowmetal.engine.starting import RunRequest, root_state, start_request, wid
 from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState, RootState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
-from flowmetal.engine.waiting import all_wait
+from flowmetal.engine.waiting import all_wait, following
 from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -91,6 +91,8 @@ class Engine:
         self._ledger = Ledger(journal, clock, self._give_up_all, ownership.check, self._want_turn)
         self._timers = Timers(clock, self._timers_fired)
         self._runs = Runs(self._ledger, self._timers, self._enqueue)
+        if self._simulated is not None:
+            spawn = following(spawn, self._simulated)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
         self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped, self._want_turn)
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
@@ -107,8 +109,6 @@ class Engine:
         self._turn: asyncio.Handle | None = None
         self._turn_wanted = False
         self._jump: asyncio.Handle | None = None
-        if self._simulated is not None:
-            self._programs.follow(self._simulated)
         self._seen_transaction = journal.store.last_transaction()
         self._mail_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -198,7 +198,7 @@ class Engine:
             self._runs.roots.pop(header.run_id, None)
             self._journal.release(header.run_id, self.engine_id)
             raise
-        if more is not None and (more.allow or more.deny):
+        if more is not None and more != GrantSet():
             self._widen(root, more)
         if self._mail_timer is None:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from flowmetal.clock import SimulatedClock
 from flowmetal.engine.process import WorkerProcess, want_of_memory
 from flowmetal.engine.supply import SourceProvider, first_of, supply
 from flowmetal.engine.table import ProgramState
@@ -65,17 +64,6 @@ class Programs:
         self._loading: dict[int, asyncio.Future[None]] = {}
         self._providers: dict[int, SourceProvider] = {}
         self._watching: asyncio.TimerHandle | None = None
-        self._simulated: SimulatedClock | None = None
-
-    def follow(self, clock: SimulatedClock) -> None:
-        """Tells the workers the time of a simulated clock, whenever it moves and before anything else."""
-        self._simulated = clock
-
-        def moved() -> None:
-            for worker in self._by_worker:
-                worker.send(["time", clock.now_us])
-
-        clock.on_move = moved
 
     async def load(self, main: str, provider: SourceProvider, limits: Limits) -> ProgramState:
         """A program from its main label, every module of it fetched from ``provider``.
@@ -128,8 +116,6 @@ class Programs:
             worker = self._spawn(program.limits, self._handle, self._ended)
             program.worker = worker
             self._by_worker[worker] = program
-            if self._simulated is not None:
-                worker.send(["time", self._simulated.now_us])
             # What does not fit one frame the worker asks for.
             worker.send(["program", program.main, first_of(program.sources, list(program.sources))])
             worker.flush()
