@@ -16,7 +16,8 @@ def scripted(
 ) -> Registry:
     """The standard effects, those of these names performed by functions of their arguments.
 
-    With ``mode`` async these are coroutine functions.  A function may raise ``EffectFailure``, block, or raise what no effect may.
+    With ``mode`` async these are coroutine functions.  A function may raise ``EffectFailure``, block, or raise what no
+    effect may.
     """
 
     def changed(name: str, perform: Callable[[Arguments], Wire | Awaitable[Wire]]) -> None:

@@ -40,6 +40,7 @@ class Life:
     moment: Moment = "before"
     fatal_frames: list[int] = field(default_factory=list)
     limits: dict[str, Any] = field(default_factory=dict)
+    allow: list[str] = field(default_factory=lambda: ["read=.", "write=."])
     seconds: float = 30.0
 
 
@@ -101,7 +102,8 @@ def zygote() -> Iterator[Zygote]:
 def _live(life: Life) -> Death:
     killer = FrameKiller(set(life.fatal_frames))
     store = crashing_store(open_store(Path(life.home)), life.fatal_commit, life.moment)
-    lab = Lab(Path(life.home), Path(life.base), store, Limits.from_data(life.limits), spawn=killer)
+    limits, allow = Limits.from_data(life.limits), tuple(life.allow)
+    lab = Lab(Path(life.home), Path(life.base), store, limits, spawn=killer, allow=allow)
 
     async def run() -> Death:
         with lab.engine() as engine:
@@ -114,7 +116,10 @@ def _live(life: Life) -> Death:
                 value: bytes | None = lab.journal.payload(life.run_id, header.result)
                 error = None
             else:
-                outcome = await asyncio.wait_for(engine.outcome(life.run_id), life.seconds)
+                try:
+                    outcome = await asyncio.wait_for(engine.outcome(life.run_id), life.seconds)
+                finally:
+                    await engine.stop()
                 value, error = outcome.value, outcome.error
         return Death(0, (value or b"").hex(), error.show() if error else "", store.commits, killer.count)
 
