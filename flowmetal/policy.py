@@ -137,7 +137,7 @@ def check_setting_name(name: str, kind: str) -> None:
             )
         if name in SETTINGS:
             raise UsageError(f"`{name}` is a setting of flows, not of effects", remedy=f"it takes: {', '.join(known)}")
-        candidates = ("implementation", "args", "name", "doc", *known) if kind == "made" else known
+        candidates = ("implementation", "args", "name", "doc", "uses", *known) if kind == "made" else known
         raise UsageError(
             f"{where} has no setting `{name}`{did_you_mean(name, candidates)}",
             remedy=f"it takes: {', '.join(candidates)}",

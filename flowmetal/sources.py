@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
-from flowmetal.language.labels import PRELUDE, is_prelude
+from flowmetal.language.labels import carried_file, is_carried
 from flowmetal.language.scan import MAX_SOURCE_BYTES, decode_source
 
 PROJECT_FILE: Final = "flowmetal.toml"
@@ -18,7 +18,7 @@ PROJECT_FILE: Final = "flowmetal.toml"
 
 @dataclass(frozen=True, slots=True)
 class FileSources:
-    """Modules below ``root``; ``prelude`` is the directory of the prelude's files."""
+    """Modules below ``root``; ``prelude`` is the directory of the prelude's files and of what else is carried."""
 
     root: Path
     prelude: Path
@@ -30,11 +30,14 @@ class FileSources:
             LanguageError: there is no such file, it cannot be read, or is not UTF-8.
         """
         package, _, name = label.rpartition("//")
-        directory = self.prelude if is_prelude(label) else self.root
-        if package not in ("", PRELUDE):
+        if is_carried(label):
+            directory, name = self.prelude, carried_file(label)
+        elif package:
             raise LanguageError(f"there is no package {package}")
+        else:
+            directory = self.root
         path = directory / name
-        shown = name if is_prelude(label) else _shown(path)
+        shown = name if is_carried(label) else _shown(path)
         try:
             resolved = path.resolve(strict=True)
             if not resolved.is_relative_to(directory.resolve()):

@@ -24,7 +24,7 @@ from typing import Final
 from flowmetal.errors import LanguageError
 from flowmetal.language.drawing import draw
 from flowmetal.language.hints import hint_for, without_guess
-from flowmetal.language.labels import is_prelude, short_name
+from flowmetal.language.labels import is_carried, short_name
 
 _PLACE: Final = re.compile(r"^ *--> (?P<file>.+?):(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
 _FRAME: Final = re.compile(r"^  \* (?P<file>.+?):(?P<line>\d+), in (?P<name>.+)$", re.MULTILINE)
@@ -117,7 +117,7 @@ def _where(text: str, frames: list[re.Match[str]], sources: Mapping[str, str]) -
 
 
 def _hidden(file: str) -> bool:
-    return is_prelude(file) or file.startswith("<")
+    return is_carried(file) or file.startswith("<")
 
 
 def _raw(text: str) -> str:

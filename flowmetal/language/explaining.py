@@ -11,7 +11,7 @@ from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.hints import CONTEXT_FIELDS
 from flowmetal.language.host import HostError
-from flowmetal.language.labels import PRELUDE, is_prelude, short_name
+from flowmetal.language.labels import PRELUDE, is_carried, short_name
 from flowmetal.language.registry import GUARD, SCRIPT_NAME
 
 _UNASSIGNED: Final = re.compile(
@@ -72,10 +72,10 @@ def _about_call(text: str, sources: Mapping[str, str], implementations: Mapping[
     frames = _FRAME.findall(text)
     place = _PLACE.search(text)
     called = _CALLED.search(text)
-    if called and (place is None or is_prelude(place["file"])):
+    if called and (place is None or is_carried(place["file"])):
         return _about_implementation(called, sources, implementations)
     callee = called["callee"] if called else ""
-    if place and frames and not is_prelude(frames[-1]) and _FIELD_OF_NONE.search(text):
+    if place and frames and not is_carried(frames[-1]) and _FIELD_OF_NONE.search(text):
         above = "\n".join(sources.get(place["file"], "").split("\n")[: int(place["line"])])
         callee = f"{place['file']}.{(_DEF.findall(above) or [''])[-1]}"
     if callee not in implementations:

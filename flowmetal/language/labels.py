@@ -1,7 +1,9 @@
 """Labels: the names of modules.
 
-The main file and what it loads relatively are ``//dir/file.flow``, counted from the program's root directory; the
-prelude's files are ``pkg.flowmetal.io/v1/prelude//file.flow``.  Resolving is pure text: nothing here touches a disk.
+The main file and what it loads relatively are ``//dir/file.flow``, counted from the program's root directory.  The
+packages that Flowmetal carries are ``pkg.flowmetal.io/v1/NAME``, their files ``pkg.flowmetal.io/v1/NAME//file.flow``;
+the package's name alone means its ``NAME.flow``.  Only the prelude may ask the host, the others are ordinary modules.
+Resolving is pure text: nothing here touches a disk.
 """
 
 from __future__ import annotations
@@ -9,9 +11,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flowmetal.errors import LanguageError
+from flowmetal.errors import LanguageError, did_you_mean
 
-PRELUDE: Final = "pkg.flowmetal.io/v1/prelude"
+_CARRIED: Final = "pkg.flowmetal.io/v1/"
+PRELUDE: Final = f"{_CARRIED}prelude"
+PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery")
+"""The packages that are carried with Flowmetal."""
 PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
 _PRELUDE_ONLY: Final = f"{PRELUDE}//wire.flow"
 
@@ -26,10 +31,9 @@ def resolve_load(loader: str, written: str) -> str:
         LanguageError: a form that is no label, with the right form where one can be guessed.
     """
     package, _, own_file = loader.rpartition("//")
-    if written == PRELUDE:
-        return PRELUDE_MAIN
-    if written.startswith(f"{PRELUDE}//"):
-        label = f"{PRELUDE}//{_normal(written.removeprefix(f'{PRELUDE}//').split('/'), written)}"
+    wanted, slashes, file = written.partition("//")
+    if wanted in PACKAGES:
+        label = f"{wanted}//{_normal(file.split('/'), written) if slashes else _main_of(wanted)}"
         if label == _PRELUDE_ONLY and package != PRELUDE:
             raise LanguageError(
                 f'load("{written}"): this file is for the prelude itself', remedy=f'did you mean "{PRELUDE}"?'
@@ -40,6 +44,10 @@ def resolve_load(loader: str, written: str) -> str:
     if written.startswith(("./", "../")):
         return f"{package}//{_normal(own_file.split('/')[:-1] + written.split('/'), written)}"
     raise _not_a_label(written)
+
+
+def _main_of(package: str) -> str:
+    return f"{package.removeprefix(_CARRIED)}.flow"
 
 
 def _normal(segments: list[str], written: str) -> str:
@@ -73,8 +81,10 @@ def _not_a_label(written: str) -> LanguageError:
         )
     bare = written.lstrip(":/")
     if written.startswith("pkg.flowmetal.io/"):
+        near = did_you_mean(written, PACKAGES)
         return LanguageError(
-            f'load("{written}"): no such package is carried with Flowmetal', remedy=f'did you mean "{PRELUDE}"?'
+            f'load("{written}"): no such package is carried with Flowmetal{near}',
+            remedy=f"these are: {', '.join(PACKAGES)}",
         )
     if (written.endswith(".flow") and "/" not in bare.split(".flow")[0]) or written.startswith(":"):
         return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{bare}"')
@@ -94,8 +104,27 @@ def _not_a_label(written: str) -> LanguageError:
 
 
 def is_prelude(label: str) -> bool:
-    """Whether a module belongs to the prelude."""
+    """Whether a module belongs to the prelude, which may ask the host."""
     return label.startswith(f"{PRELUDE}//")
+
+
+def is_carried(label: str) -> bool:
+    """Whether a module belongs to a package that is carried with Flowmetal, the prelude's included."""
+    return label.rpartition("//")[0] in PACKAGES
+
+
+def carried_file(label: str) -> str:
+    """Where the text of a carried module is, below the directory of the prelude's files.
+
+    Raises:
+        LanguageError: there is no such package, or no such file of the prelude.
+    """
+    package, _, name = label.rpartition("//")
+    if package == PRELUDE and "/" not in name:
+        return name
+    if package in PACKAGES and package != PRELUDE:
+        return f"{package.removeprefix(_CARRIED)}/{name}"
+    raise LanguageError(f"there is no {label}")
 
 
 def short_name(label: str) -> str:

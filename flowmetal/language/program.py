@@ -27,7 +27,7 @@ from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.explaining import explain, nothing_started
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import Answer, Host, HostError
-from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load
+from flowmetal.language.labels import PRELUDE_MAIN, is_carried, is_prelude, resolve_load
 from flowmetal.language.modules import PRIVATE, Modules, is_bound, load_line, prelude_names
 from flowmetal.language.primitives import PRIMITIVES
 from flowmetal.language.registry import GUARD, SCRIPT_NAME, FlowRegistry
@@ -115,7 +115,7 @@ class Program:
         for label in self.modules.in_order(self.main):
             if label not in self._frozen:
                 self._load_module(label, tick)
-        self._has_libraries = any(label != self.main and not is_prelude(label) for label in self._frozen)
+        self._has_libraries = any(label != self.main and not is_carried(label) for label in self._frozen)
 
     def _load_module(self, label: str, tick: Tick) -> None:
         module = self._new_module(label, tick)

@@ -31,7 +31,7 @@ from flowmetal.errors import LanguageError, did_you_mean
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.memory_store import MemoryStore
-from flowmetal.language.labels import PRELUDE
+from flowmetal.language.labels import carried_file, is_carried
 from flowmetal.permissions.grants import parse_grants
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, failure_of, is_ok, pack, to_text, unpack
@@ -130,9 +130,9 @@ class Texts:
         self._files = files
 
     def text_of(self, label: str) -> str:
-        package, _, name = label.rpartition("//")
-        if package == PRELUDE:
-            return (prelude_directory() / name).read_text(encoding="utf-8")
+        name = label.removeprefix("//")
+        if is_carried(label):
+            return (prelude_directory() / carried_file(label)).read_text(encoding="utf-8")
         if name not in self._files:
             raise LanguageError(f"there is no file {name}{did_you_mean(name, self._files)}")
         return self._files[name]

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowmetal.assembly import prelude_directory
 from flowmetal.errors import LanguageError
-from flowmetal.language.labels import PRELUDE, PRELUDE_MAIN, is_prelude, resolve_load, short_name
+from flowmetal.language.labels import (
+    PACKAGES,
+    PRELUDE,
+    PRELUDE_MAIN,
+    carried_file,
+    is_carried,
+    is_prelude,
+    resolve_load,
+    short_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +31,9 @@ from flowmetal.language.labels import PRELUDE, PRELUDE_MAIN, is_prelude, resolve
         ("//x/etl.flow", "//y/a-b+c.1.flow", "//y/a-b+c.1.flow"),
         ("//x.flow", PRELUDE, PRELUDE_MAIN),
         ("//x.flow", f"{PRELUDE}//time.flow", f"{PRELUDE}//time.flow"),
+        ("//x.flow", "pkg.flowmetal.io/v1/jobs", "pkg.flowmetal.io/v1/jobs//jobs.flow"),
+        ("//x.flow", "pkg.flowmetal.io/v1/jobs//order.flow", "pkg.flowmetal.io/v1/jobs//order.flow"),
+        ("pkg.flowmetal.io/v1/jobs//jobs.flow", "./order.flow", "pkg.flowmetal.io/v1/jobs//order.flow"),
         (PRELUDE_MAIN, "//time.flow", f"{PRELUDE}//time.flow"),
         (PRELUDE_MAIN, "./time.flow", f"{PRELUDE}//time.flow"),
     ],
@@ -50,6 +63,8 @@ def test_a_label(loader: str, written: str, label: str) -> None:
         ("", "not a label"),
         ("https://example.com/a.flow", "packages by URL come in a later version"),
         ("pkg.flowmetal.io/v2/prelude", PRELUDE),
+        ("pkg.flowmetal.io/v1/job", "did you mean `pkg.flowmetal.io/v1/jobs`?"),
+        ("pkg.flowmetal.io/v1/jobs//../prelude/wire.flow", "leaves the program's root"),
         ("./" + "a" * 300 + ".flow", "longer than 200"),
     ],
 )
@@ -79,6 +94,24 @@ def test_names() -> None:
     assert short_name("//x/a.flow") == "x/a.flow"
     assert is_prelude(PRELUDE_MAIN)
     assert not is_prelude("//prelude.flow")
+
+
+def test_files_of_what_is_carried() -> None:
+    directory = prelude_directory()
+    for package in PACKAGES:
+        label = resolve_load("//main.flow", package)
+        assert is_carried(label)
+        assert is_prelude(label) == (package == PRELUDE)
+        assert (directory / carried_file(label)).is_file()
+    assert not is_carried("//jobs.flow")
+    assert not is_carried("pkg.flowmetal.io/v1/other//other.flow")
+
+
+def test_a_package_is_not_loaded_as_a_part_of_the_prelude() -> None:
+    """Only the prelude may ask the host, so no other file may pass for one of it."""
+    label = resolve_load("//main.flow", f"{PRELUDE}//jobs/jobs.flow")
+    with pytest.raises(LanguageError, match="there is no"):
+        carried_file(label)
 
 
 def test_what_the_prelude_keeps_to_itself() -> None:
