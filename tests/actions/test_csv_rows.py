@@ -16,7 +16,8 @@ from tests.prelude.test_csv import PARSED, REFUSED
 
 HELPERS = Helpers()
 TEXTS = st.text(st.sampled_from(list('ab,;"\n\r\t é\ufeff')), max_size=12)
-CELLS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.lists(st.none(), max_size=1)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+CELLS = st.none() | st.booleans() | NUMBERS | TEXTS | st.lists(st.none(), max_size=1)
 ROWS = st.one_of(
     st.lists(st.lists(CELLS, max_size=3), max_size=3),
     st.lists(st.dictionaries(st.sampled_from(["a", "b", "c,"]), CELLS, max_size=3), max_size=3),
@@ -86,6 +87,12 @@ def test_any_rows_are_written_alike(rows: list[Any], columns: list[str] | None, 
         assert found.removeprefix("csv.format: ").startswith(first_word)
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_numbers_that_are_not_finite(text: str) -> None:
+    found = formatted([[{"float": text}]], None, ",", crlf=False)
+    assert found == HELPERS.expression(f'csv.format([[float("{text}")]])') == f"{text}\n"
 
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\r"])
