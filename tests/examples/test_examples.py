@@ -17,8 +17,8 @@ import pytest
 
 CHECKOUT = Path(__file__).absolute().parents[2]
 EXAMPLES = CHECKOUT / "examples"
-TRIED = {"intro.flow", "etl/etl.flow", "files/archive.flow"}
-"""Examples with a test below."""
+TRIED = {"intro.flow", "etl/etl.flow", "files/archive.flow", "python/report.flow", "etl/remote.flow"}
+"""Examples with a test below, or in a file of their own."""
 
 
 @pytest.fixture
