@@ -103,7 +103,8 @@ class Programs:
         """
         unused = [key for key, state in self._states.items() if id(state) not in used]
         for key in unused[: max(0, len(unused) - _MOST_UNUSED)]:
-            worker = self._states.pop(key).worker
+            state = self._states.pop(key)
+            worker, state.worker, state.is_loaded = state.worker, None, False
             if worker is not None:
                 self._by_worker.pop(worker, None)
                 worker.stop()
