@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from flowmetal.actions.call_pool import Call, CallPool, CallProcess, Crashed
+from flowmetal.actions.call_pool import CallPool
+from flowmetal.actions.call_process import Call, CallProcess, Crashed
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, Parameter, plain
 from flowmetal.actions.processes import NotStarted
 from flowmetal.actions.secrets import reveal, want_secrets

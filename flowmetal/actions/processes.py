@@ -10,11 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+
+from flowmetal.actions.turns import Turns, to_the_end
 
 GRACE_SECONDS: Final = 2.0
 """What a program has, after SIGTERM, before SIGKILL."""
@@ -25,9 +27,6 @@ MOST_AT_ONCE: Final = 32
 _GUARD: Final = str(Path(__file__).with_name("guard.py"))
 _PATIENCE_SECONDS: Final = 6.0
 """After the grace: what the guard has before it is held for stuck."""
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +194,6 @@ class Process:
         self._gone.set()
 
 
-class Turns:
-    """Sees that two attempts of one action are never under way together: one that is cut off may take its grace."""
-
-    def __init__(self) -> None:
-        self._under_way: dict[str, asyncio.Event] = {}
-
-    @asynccontextmanager
-    async def of(self, idempotency_key: str) -> AsyncIterator[None]:
-        """Waits until the attempt before is over in every respect."""
-        while idempotency_key in self._under_way:
-            await self._under_way[idempotency_key].wait()
-        over = self._under_way[idempotency_key] = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._under_way[idempotency_key]
-            over.set()
-
-
 class Programs:
     """All programs that effects of one engine have running."""
 
@@ -249,24 +229,6 @@ class Programs:
     async def close(self) -> None:
         """Ends all that still run."""
         await asyncio.gather(*(process.stop(0) for process in list(self._processes)))
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives; a cancellation meanwhile is put off until it is done.
-
-    Raises:
-        asyncio.CancelledError: there was one.
-    """
-    doing = asyncio.ensure_future(work)
-    cancelled = False
-    while not doing.done():
-        try:
-            await asyncio.wait({doing})
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    return doing.result()
 
 
 def signal_name(number: int) -> str:
