@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from flowmetal.actions.effect import EffectFailure
+from flowmetal.actions.effect import EffectFailure, plain
 from flowmetal.errors import ValueCodecError
 from flowmetal.json_reading import read_json_text
 from flowmetal.net.urls import Url
@@ -20,6 +20,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 86_400
 
 MAX_SHOWN: Final = 2_000
 """Characters of a refusal's body that its failure keeps."""
+
+MAX_REASON: Final = 200
+"""Characters of it that its message shows."""
 
 MAX_REFUSAL_BYTES: Final = 4 * MAX_SHOWN
 """What is read of a refusal's body."""
@@ -100,7 +103,8 @@ def refusal(method: str, url: Url, status: int, headers: Mapping[str, str], body
     seconds = retry_after_seconds(headers.get("retry-after", ""), time.time())
     if seconds is not None:
         details["retry_after_seconds"] = seconds
-    return EffectFailure(f"{method} {url} was answered by {status}{_phrase(status)}", details=details)
+    message = f"{method} {url} was answered by {status}{_phrase(status)}{_reason(text)}"
+    return EffectFailure(message, details=details)
 
 
 def retry_after_seconds(text: str, now_seconds: float) -> float | None:
@@ -143,6 +147,14 @@ def _text_of(data: bytes, *, cut: bool = False) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         return data[: error.start].decode("utf-8") if cut and error.start + 4 > len(data) else None
+
+
+def _reason(text: str | None) -> str:
+    """The beginning of what a server says of its refusal, when that is for people to read and no page."""
+    words = " ".join((text or "")[: 2 * MAX_REASON].split())
+    if not words or words.startswith("<"):
+        return ""
+    return f": {plain(words if len(words) <= MAX_REASON else words[:MAX_REASON] + '…')}"
 
 
 def _fits(wire: Wire) -> bool:

@@ -8,9 +8,11 @@ is also what makes a connection that an earlier request left open safe to use un
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,6 +23,8 @@ from flowmetal.net.exchange import UNDER_WAY, Exchange, Request
 from flowmetal.net.faults import RequestFault
 from flowmetal.net.wording import fault_of
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
 
 class Response:
     """An answer whose body is still to be read.
@@ -28,13 +32,20 @@ class Response:
     Attributes:
         status: its number.
         headers: names in lower case, values of one name joined by ``", "``.
+
+    Raises:
+        RequestFault: a header that holds a control character.
     """
 
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         self.status = answer.status
         self.headers: dict[str, str] = {}
         for name, value in answer.raw_headers:
-            key, text = _text(name).lower(), _text(value)
+            key, text = _text(name).lower(), _text(value.strip(b" \t"))
+            if _CONTROL.search(text):
+                raise RequestFault(
+                    f"{exchange.place} sent what is not HTTP: a header with control characters", may_have_run=True
+                )
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self._answer = answer
         self._exchange = exchange

@@ -193,6 +193,8 @@ def test_a_refusal_is_an_err_with_its_reasons(base: Path) -> None:
         reply(b'{"error": "no such thing"}', "404 Nicht Da", JSON, "Retry-After: 7"),
         reply(b"\xc3\xa4" * 5_000, "500 \x1b[31mred"),
         reply(b"\xff\xff", "599 Odd"),
+        reply(b" \r\n no\n \x1b[31mroom\x00 ", "507 Full"),
+        reply(b"<html>" + b"x" * 500, "400 Bad Request"),
         reply(b"gone", "410 Gone"),
         reply(b"{bad", "400 Bad Request", JSON),
     ]
@@ -201,7 +203,9 @@ def test_a_refusal_is_an_err_with_its_reasons(base: Path) -> None:
         async with serving(replies) as server, Web(base, [server.grant]) as http:
             failure = await http.failure("http.get", f"{server.url}/thing?key=hidden")
             assert failure.kind == "effect"
-            assert failure.message == f"http.get: GET {server.url}/thing was answered by 404 Not Found"
+            assert failure.message == f"http.get: GET {server.url}/thing was answered by 404 Not Found: " + (
+                '{"error": "no such thing"}'
+            )
             about = details(failure)
             assert about["status"] == 404
             assert about["body"] == '{"error": "no such thing"}'
@@ -210,6 +214,9 @@ def test_a_refusal_is_an_err_with_its_reasons(base: Path) -> None:
             assert "hidden" not in str(failure)
             assert details(await http.failure("http.get", server.url))["body"] == "ä" * 2_000 + "…"
             assert details(await http.failure("http.get", server.url))["body"] is None
+            failure = await http.failure("http.get", server.url)
+            assert failure.message.endswith("by 507 Insufficient Storage: no \\x1b[31mroom\\x00")
+            assert (await http.failure("http.get", server.url)).message.endswith("by 400 Bad Request")
             answer = await http("http.get", server.url, ok_status=[404, 410])
             assert (answer["status"], answer["text"]) == (410, "gone")
             assert details(await http.failure("http.get", server.url))["body"] == "{bad"

@@ -17,7 +17,14 @@ import pytest
 
 CHECKOUT = Path(__file__).absolute().parents[2]
 EXAMPLES = CHECKOUT / "examples"
-TRIED = {"intro.flow", "etl/etl.flow", "files/archive.flow", "python/report.flow", "etl/remote.flow"}
+TRIED = {
+    "intro.flow",
+    "etl/etl.flow",
+    "files/archive.flow",
+    "python/report.flow",
+    "etl/remote.flow",
+    "http/mirror.flow",
+}
 """Examples with a test below, or in a file of their own."""
 
 

@@ -222,7 +222,8 @@ def test_what_is_late_or_cancelled_leaves_nothing(environment: dict[str, str], f
 
 
 def test_a_misspelt_member_is_told(environment: dict[str, str], folder: Path) -> None:
-    text = "def _main(fctx):\n    fctx.actions.http.gett('http://h/')\n    return effects.http.putt\n\nmain = flow(_main)\n"
+    text = "def _main(fctx):\n    fctx.actions.http.gett('http://h/')\n    return effects.http.putt\n\n"
+    text += "main = flow(_main)\n"
     (folder / "odd.flow").write_text(text, encoding="utf-8")
     done = run(environment, folder, "check", "odd.flow")
     assert done.returncode != 0
