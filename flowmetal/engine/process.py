@@ -21,7 +21,7 @@ from flowmetal.worker.protocol import FrameError, FrameReader, check_message, en
 
 _RECEIVE_BYTES: Final = 128 * 1024
 _STOP_SECONDS: Final = 2.0
-_WANT_OF_MEMORY: Final = re.compile(r"memory", re.IGNORECASE)
+_WANT_OF_MEMORY: Final = re.compile(r"memory|AlignedSize must not exceed", re.IGNORECASE)
 _LONGEST_FAULT: Final = 500
 
 
