@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowmetal.actions.effect import Arguments, EffectContext, EffectFailure
 from flowmetal.actions.http_download import Download, check_file
@@ -28,6 +28,9 @@ from flowmetal.permissions.addresses import address_allowed
 from flowmetal.permissions.decision import Allowed, Denied, Want
 from flowmetal.permissions.hosts import net_resource
 from flowmetal.values import Wire
+
+if TYPE_CHECKING:
+    from flowmetal.net.client import Client
 
 DEFAULT_SECONDS: Final = 300.0
 """How long a request may take, with its redirects and its body, when no ``timeout`` is set."""
@@ -69,9 +72,10 @@ async def perform(method: str, allowed: tuple[Allowed, ...], args: Arguments, co
         )
         revealed = {name: reveal(args.get(name), allowed, context) for name in SECRET_PLACES}
         call = make_call(method, args, revealed, context.idempotency_key, order.path is not None)
+        client = context.services.resources.get(make_client)
         seconds = DEFAULT_SECONDS if context.timeout_seconds is None else None
-        async with asyncio.timeout(seconds):
-            return mask.wire(await _follow_through(call, allowed[0], order))
+        async with client.turn(call.url), asyncio.timeout(seconds):
+            return mask.wire(await _follow_through(client, call, allowed[0], order))
     except TimeoutError:
         message = f'no answer, or not all of it, within {DEFAULT_SECONDS:.0f} seconds; `timeout = "1h"` allows more'
         failure = EffectFailure(message, kind="timeout", details={"may_have_run": True})
@@ -83,10 +87,9 @@ async def perform(method: str, allowed: tuple[Allowed, ...], args: Arguments, co
     raise failure from None
 
 
-async def _follow_through(call: Call, leave: Allowed, order: _Order) -> Wire:
+async def _follow_through(client: Client, call: Call, leave: Allowed, order: _Order) -> Wire:
     if order.path is not None and order.file_leave is not None:
         await asyncio.to_thread(check_file, order.file_leave, order.path)
-    client = order.context.services.resources.get(make_client)
     for hop in range(order.follow + 1):
         request = Request(
             call.method,

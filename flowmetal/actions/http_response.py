@@ -93,17 +93,18 @@ def answer(
 def refusal(method: str, url: Url, status: int, headers: Mapping[str, str], body: bytes) -> EffectFailure:
     """The failure of an answer of 400 or more; ``body`` is as much of it as was read."""
     text = _text_of(body, cut=len(body) >= MAX_REFUSAL_BYTES)
-    shown = text if text is None or len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+    kept = text if text is None or len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
     details: dict[str, Any] = {
         "status": status,
         "url": str(url),
         "headers": dict(headers),
-        "body": shown,
+        "body": kept,
     }
     seconds = retry_after_seconds(headers.get("retry-after", ""), time.time())
     if seconds is not None:
         details["retry_after_seconds"] = seconds
-    message = f"{method} {url} was answered by {status}{_phrase(status)}{_reason(text)}"
+    shown = str(url) if len(str(url)) <= MAX_REASON else f"{str(url)[:MAX_REASON]}…"
+    message = f"{method} {shown} was answered by {status}{_phrase(status)}{_reason(text)}"
     return EffectFailure(message, details=details)
 
 

@@ -8,11 +8,13 @@ is also what makes a connection that an earlier request left open safe to use un
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,7 +23,11 @@ from yarl import URL
 from flowmetal.net.connections import CONNECT_SECONDS, Connector, Lookup
 from flowmetal.net.exchange import UNDER_WAY, Exchange, Request
 from flowmetal.net.faults import RequestFault
+from flowmetal.net.urls import Url
 from flowmetal.net.wording import fault_of
+
+MAX_REQUESTS: Final = 256
+MAX_PER_PLACE: Final = 32
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -80,6 +86,9 @@ class Client:
     """
 
     def __init__(self, lookup: Lookup | None = None, trust: ssl.SSLContext | None = None) -> None:
+        self._all = asyncio.Semaphore(MAX_REQUESTS)
+        # A place is forgotten when nobody waits or works there.
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._session = aiohttp.ClientSession(
             connector=Connector(lookup, trust or ssl.create_default_context()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -87,6 +96,16 @@ class Client:
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
         )
+
+    @asynccontextmanager
+    async def turn(self, url: Url) -> AsyncIterator[None]:
+        """Waits until fewer than ``MAX_PER_PLACE`` requests to one host and port, and ``MAX_REQUESTS`` in all, go on.
+
+        Time that is spent waiting here is not the server's.
+        """
+        place = self._places.setdefault(url.place, asyncio.Semaphore(MAX_PER_PLACE))
+        async with place, self._all:
+            yield
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Response]:

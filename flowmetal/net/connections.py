@@ -31,8 +31,6 @@ CONNECT_SECONDS: Final = 30.0
 
 _KEEP_SECONDS: Final = 4.0
 """How long a connection waits for the next request: shorter than the five seconds after which some servers hang up."""
-_MAX_CONNECTIONS: Final = 256
-_MAX_CONNECTIONS_PER_HOST: Final = 32
 _BETWEEN_PIECES_BYTES: Final = 1024 * 1024
 """What may arrive between two pieces of a body that carries none of it; buffers on the way included."""
 
@@ -166,8 +164,7 @@ class Connector(aiohttp.TCPConnector):
             resolver=Resolver(lookup or _system_lookup),
             use_dns_cache=False,
             ssl=trust,
-            limit=_MAX_CONNECTIONS,
-            limit_per_host=_MAX_CONNECTIONS_PER_HOST,
+            limit=0,  # see Client.turn
             keepalive_timeout=_KEEP_SECONDS,
         )
         self._factory = cast("partial[ResponseHandler]", partial(Wire, loop=asyncio.get_running_loop()))

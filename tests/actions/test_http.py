@@ -394,6 +394,28 @@ def test_proxies_netrc_and_cookies_are_of_no_account(base: Path, monkeypatch: py
     asyncio.run(scenario())
 
 
+def test_waiting_for_a_turn_is_not_the_servers_time(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowmetal.actions import http_perform
+    from flowmetal.net.client import MAX_PER_PLACE
+
+    monkeypatch.setattr(http_perform, "DEFAULT_SECONDS", 2.0)
+    going: list[int] = [0, 0]
+
+    async def slow(seen: Seen, writer: Any) -> None:
+        going[0] += 1
+        going[1] = max(going)
+        await asyncio.sleep(0.5)
+        going[0] -= 1
+        writer.write(reply())
+
+    async def scenario() -> None:
+        async with serving(slow) as server, Web(base, [server.grant]) as http:
+            await asyncio.gather(*(http("http.get", server.url) for _ in range(5 * MAX_PER_PLACE)))
+            assert going[1] == MAX_PER_PLACE
+
+    asyncio.run(scenario())
+
+
 def test_many_at_once_share_connections(base: Path) -> None:
     async def answer(seen: Seen, writer: Any) -> None:
         await asyncio.sleep(0)
