@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "run": "Run a flow file, or one flow of it.",
     "plan": "Show what a run would do and need, with nothing done.",
     "resume": "Go on with runs that were interrupted.",
+    "rerun": "Run again what a run did, without what was Ok.",
     "log": "Show what a run did: actions, children, times, results.",
     "ps": "List runs, newest first.",
     "show": "Show one run: arguments, result, grants, code, versions, limits.",

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from flowmetal.assembly import locate_program
+from flowmetal.assembly import locate_program, plugins
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
@@ -65,6 +65,7 @@ def run_target(
     label, sources = locate_program(file)
     project = trusted_project(sources.root, home)
     grants, notices = all_granted(asked, allow_all, project)
+    notices = [*notices, *plugins().problems]
     all_limits = parse_limits(limits, project.limits)
     wants_help = "--help" in theirs
 
@@ -141,7 +142,9 @@ def request_of(
     name = flow.name if flow is not None else Path(file).name
     waits = "wait" if on_deny == "wait" else ""
     args = pack([[], kwargs])
-    return RunRequest(run_id, reference, name, args, grants, working_directory(), labels, deadline_ms, waits)
+    return RunRequest(
+        run_id, reference, name, args, grants, working_directory(), labels, deadline_ms, waits, os.path.realpath(file)
+    )
 
 
 def tell_missing(grants: GrantSet, display: Display) -> None:

@@ -75,6 +75,7 @@ def _data(journal: Journal, header: Header) -> dict[str, Any]:
     data: dict[str, Any] = {
         "run": header.run_id,
         "flow": flow_of(header),
+        **({"rerun_of": header.rerun_of} if header.rerun_of else {}),
         "name": header.name,
         "status": header.status,
         "interrupted": is_interrupted(journal, root) and not header.is_finished,
@@ -113,6 +114,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
     lines: list[tuple[str, Any]] = [
         ("run", data["run"]),
         ("flow", data["flow"]),
+        ("rerun of", data.get("rerun_of", "")),
         ("status", status),
         ("waits for", data["waits_for"]),
         ("part of", data["parent"]),
