@@ -202,7 +202,8 @@ class FlowRegistry:
         raise self._refuse(
             f"the flow made at {info.place} is not bound to a global of {short_name(info.label)}, "
             "so it cannot be found again",
-            "bind it to a name of the module, or keep it in a list, dict or struct that is bound",
+            "bind it to a name of the module, or keep it in a list, dict or struct that is bound, "
+            "or in the `uses` of a flow that is",
         )
 
     def _refuse(self, message: str, hint: str = "") -> HostError:
