@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +52,17 @@ class _Order:
     file_leave: Allowed | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Secrets as they were when the attempt began."""
+
+    texts: dict[str, str] = field(repr=False)
+
+    def text(self, name: str) -> str | None:
+        """The text of a secret."""
+        return self.texts.get(name)
+
+
 async def perform(method: str, allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
     """One attempt; ``method`` is that of the effect, "" when it is an argument.
 
@@ -62,7 +73,10 @@ async def perform(method: str, allowed: tuple[Allowed, ...], args: Arguments, co
     try:
         method = method_of(args, method)
         names = secret_names([args.get(name) for name in SECRET_PLACES])
-        mask = Scrub([(name, text_of(name, context)) for name in names])
+        known = _Known({name: text_of(name, context) for name in names})
+        mask = Scrub(known.texts.items())
+        # What is sent is what is masked, even if the secret is changed at this very moment.
+        context = replace(context, services=replace(context.services, secrets=known))
         order = _Order(
             context,
             args["save_to"],

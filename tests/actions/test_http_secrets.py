@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from flowmetal.values import pack
-from tests.actions.web import Secret, Server, Web, masked, redirect, reply, resolving, serving
+from tests.actions.web import Secret, Seen, Server, Web, masked, redirect, reply, resolving, serving
 
 TOKEN = 'p+ss/w0rd="ä\\& 123'
 PLAIN = "plain-token-42"
@@ -146,6 +146,27 @@ def test_the_url_of_an_answer_shows_no_secret(base: Path) -> None:
             assert answer["url"] == f"{server.url}/?k=[secret TOKEN]"
             answer = await http("http.get", server.url, query={"k": Secret("PLAIN")}, follow=1)
             assert answer["url"] == f"{server.url}/again?k=[secret PLAIN]"
+
+    asyncio.run(scenario())
+
+
+def test_a_secret_that_changes_meanwhile_is_masked_as_it_was_sent(base: Path) -> None:
+    class Changing(dict[str, str]):
+        count = 0
+
+        def get(self, name: str, default: Any = None) -> Any:
+            self.count += 1
+            return f"secret-number-{self.count:04}"
+
+    async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(seen.headers["x"].encode(), "403 Forbidden"))
+
+    async def scenario() -> None:
+        async with serving(echo) as server, web(base, server) as http:
+            http.services.secrets._texts = Changing()
+            for _ in range(5):
+                failure = await http.failure("http.get", server.url, headers={"X": Secret("PLAIN")})
+                assert failure.message.endswith("403 Forbidden: [secret PLAIN]")
 
     asyncio.run(scenario())
 
