@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
 
+from flowmetal.actions.plugins import Plugins, discover
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.secret_store import SecretStore
 from flowmetal.actions.services import Services
@@ -100,8 +102,15 @@ def pretend(
 
 
 def registry() -> Registry:
-    """The effects there are."""
-    return STANDARD
+    """The effects there are, those of plug-ins included."""
+    brought = plugins().effects
+    return Registry([*STANDARD.values(), *brought]) if brought else STANDARD
+
+
+@cache
+def plugins() -> Plugins:
+    """What packages that are installed bring; looked for once, at the first call."""
+    return discover()
 
 
 def _protected(home: Path) -> tuple[str, ...]:
@@ -143,4 +152,4 @@ def locate_program(file: str) -> tuple[str, FileSources]:
     Raises:
         UsageError: no such file.
     """
-    return locate(file, prelude_directory())
+    return locate(file, prelude_directory(), tuple(effect.name for effect in plugins().effects))

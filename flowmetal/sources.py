@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Final
 
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
-from flowmetal.language.labels import carried_file, is_carried
+from flowmetal.language.labels import PRELUDE_MAIN, carried_file, is_carried
 from flowmetal.language.scan import MAX_SOURCE_BYTES, decode_source
 
 PROJECT_FILE: Final = "flowmetal.toml"
+_PLUG: Final = "    # Those of plug-ins come here."
 
 
 @dataclass(frozen=True, slots=True)
 class FileSources:
-    """Modules below ``root``; ``prelude`` is the directory of the prelude's files and of what else is carried."""
+    """Modules below ``root``; ``prelude`` is the directory of the prelude's files and of what else is carried.
+
+    ``plugged_in`` are the names, such as ``greeting.greet``, of effects that the prelude has beside its own.
+    """
 
     root: Path
     prelude: Path
+    plugged_in: tuple[str, ...] = ()
 
     def text_of(self, label: str) -> str:
         """The text of a module.
@@ -42,7 +47,8 @@ class FileSources:
             resolved = path.resolve(strict=True)
             if not resolved.is_relative_to(directory.resolve()):
                 raise LanguageError(f"{shown} is a link that leaves the program's root", place=shown)
-            return decode_source(read_regular(resolved, MAX_SOURCE_BYTES + 1), shown)
+            text = decode_source(read_regular(resolved, MAX_SOURCE_BYTES + 1), shown)
+            return _plug_in(text, self.plugged_in) if label == PRELUDE_MAIN and self.plugged_in else text
         except FileNotFoundError:
             raise LanguageError(
                 f"there is no file {shown}{self._near(path)}", remedy=f"the program's root is {directory}"
@@ -56,6 +62,21 @@ class FileSources:
         except OSError:
             return ""
         return did_you_mean(path.name, names)
+
+
+def _plug_in(text: str, names: tuple[str, ...]) -> str:
+    """The prelude with more effects.
+
+    They become part of its text, which is pinned with a run: on a machine without the plug-in the run finds the same
+    names again, and an Err only where it asks for more of them.
+    """
+    spaces: dict[str, list[str]] = {}
+    for name in sorted(names):
+        space, _, last = name.partition(".")
+        spaces.setdefault(space, []).append(f'{last} = _make_effect("{name}", {{}})')
+    made = "\n".join(f"    {space} = struct({', '.join(fields)})," for space, fields in spaces.items())
+    used = "\n".join(f"    {space} = effects.{space}," for space in spaces)
+    return text.replace(_PLUG, made, 1).replace(_PLUG, used, 1)
 
 
 def working_directory() -> str:
@@ -107,9 +128,10 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
-def locate(file: str, prelude: Path) -> tuple[str, FileSources]:
+def locate(file: str, prelude: Path, plugged_in: tuple[str, ...] = ()) -> tuple[str, FileSources]:
     """The label of a main file, and the sources it is to be loaded from.
 
+    ``plugged_in`` are the names of effects that plug-ins bring.
     The root is the nearest folder upward with a ``flowmetal.toml``, else the file's own folder.
 
     Raises:
@@ -128,4 +150,4 @@ def locate(file: str, prelude: Path) -> tuple[str, FileSources]:
     require_utf8(file, "the file")
     folder = path.resolve().parent
     root = next((each for each in [folder, *folder.parents] if (each / PROJECT_FILE).is_file()), folder)
-    return f"//{path.resolve().relative_to(root).as_posix()}", FileSources(root, prelude)
+    return f"//{path.resolve().relative_to(root).as_posix()}", FileSources(root, prelude, plugged_in)

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import flowmetal
-from flowmetal.assembly import JOURNAL_DIRECTORY, QUOTA_BYTES, durability, home_path, open_journal, prelude_directory
+from flowmetal.assembly import (
+    JOURNAL_DIRECTORY,
+    QUOTA_BYTES,
+    durability,
+    home_path,
+    open_journal,
+    plugins,
+    prelude_directory,
+)
 from flowmetal.cli.text import show_bytes
 from flowmetal.engine.launching import minimum_level
 from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
@@ -68,6 +76,10 @@ def _versions() -> Iterator[Finding]:
     )
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield Finding("python", python, python, sys.version_info < (3, 11))
+    brought = plugins()
+    if brought.effects or brought.problems:
+        names = [*(effect.name for effect in brought.effects), *brought.problems]
+        yield Finding("plug-ins", names, ", ".join(names), bool(brought.problems))
     system = f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors"
     yield Finding("system", system, system, sys.platform not in ("linux", "darwin"))
 

@@ -22,6 +22,7 @@ TRIED = {
     "etl/etl.flow",
     "files/archive.flow",
     "python/report.flow",
+    "plugin/greet.flow",
     "etl/remote.flow",
     "http/mirror.flow",
 }
