@@ -2,7 +2,8 @@
 
 A ``flowmetal.toml`` comes with the code it is about, so it may not decide what that code is allowed.  Its ``[grants]``
 and ``[limits]`` are inert until a person says ``flowmetal trust``; that is remembered in the home, outside of every
-project, by the file's path and the SHA-256 of its bytes.  A change of one byte loses it.  An untrusted file is not even parsed.
+project, by the file's path and the SHA-256 of its bytes.  A change of one byte loses it.  An untrusted file is not even
+parsed.
 
 A link is never trusted: a project could otherwise link to the trusted file of another and take its grants over.
 """

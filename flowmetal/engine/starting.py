@@ -27,7 +27,8 @@ class RunRequest:
     """What someone wants run.
 
     ``file`` is the path of the main file, absolute; results are taken over from the run ``rerun_of``, up to the event
-    ``rerun_upto`` (0: all), if there is one.  ``on_deny`` is "wait" if an effect that is not granted waits for a grant, "" if it is Err.
+    ``rerun_upto`` (0: all), if there is one.  ``on_deny`` is "wait" if an effect that is not
+    granted waits for a grant, "" if it is Err.
 
     ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``;
     ``base_dir`` absolute.

@@ -1,4 +1,4 @@
-"""What an engine needs for a clock that is simulated: to know when nothing is left to do, and workers that follow it."""
+"""What an engine needs for a simulated clock: to know when nothing is left to do, and workers that follow it."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Header:
     since the epoch.  ``program`` is ``program_digest`` of the code graph, ``args_digest`` and ``grants_digest``
     are hex digests of what the run was started with.  ``result`` is codec bytes or a reference to ``blobs``.
     ``moved_to`` names the home that a run was moved to, normally "".  ``attempt`` counts from 1; the present one began
-    after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.  Results are
-    taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
+    after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
+    Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
     """
 
     run_id: str
@@ -93,7 +93,8 @@ _LETTERS: Final = {
     "run_id": "i", "flow": "f", "name": "m", "root": "R", "created_ms": "c", "status": "S", "parent": "P",
     "owner": "O", "program": "p", "main": "M", "finished_ms": "e", "wake_at_ms": "u", "wake_action": "n",
     "deadline_ms": "D", "deaths": "x", "labels": "l", "attempt": "t", "args_digest": "a", "grants_digest": "g",
-    "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G", "rerun_of": "E", "rerun_upto": "s",
+    "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
+    "rerun_of": "E", "rerun_upto": "s",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}

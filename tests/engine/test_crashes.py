@@ -246,7 +246,7 @@ if __name__ == "__flow__":
             print(n, nested, r.value if r.ok else r.error.kind)
 """
     lab.run(text)
-    assert printed(lab) == [line for nested in range(6) for line in (f"150 {nested} 150", f"300 {nested} error")]
+    assert printed(lab) == [line for nested in range(6) for line in (f"150 {nested} 150", f"300 {nested} limit")]
 
 
 def test_an_endless_loop_in_a_built_in_is_ended(lab: Lab) -> None:

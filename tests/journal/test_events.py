@@ -16,7 +16,6 @@ from flowmetal.journal.framing import seal
 from flowmetal.journal.memory_store import MemoryStore
 from tests.journal.journal_samples import ARGUMENTS, built_events, root_facts
 
-
 OPTIONAL = {
     "action": ["name", "modules"],
     "attempt": ["reason"],
