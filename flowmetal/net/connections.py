@@ -9,8 +9,10 @@ nothing was asked is closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
@@ -193,5 +195,26 @@ class Connector(aiohttp.TCPConnector):
 
 
 async def _system_lookup(name: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    return [str(row[4][0]) for row in found]
+    """As the system has it, in a thread that nobody needs to wait for: a lookup cannot be broken off."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(outcome: list[str] | Exception) -> None:
+        if found.done():
+            return
+        if isinstance(outcome, Exception):
+            found.set_exception(outcome)
+        else:
+            found.set_result(outcome)
+
+    def look() -> None:
+        outcome: list[str] | Exception
+        try:
+            outcome = [str(row[4][0]) for row in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
+        except Exception as error:
+            outcome = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=look, name="lookup", daemon=True).start()
+    return await found

@@ -7,6 +7,7 @@ import gzip
 import socket
 import ssl
 import struct
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -146,6 +147,30 @@ def test_a_name_without_addresses(base: Path) -> None:
             assert "has no address; is" in (await http.failure("http.get", "http://nobody.example/")).message
 
     asyncio.run(scenario())
+
+
+def test_a_lookup_that_hangs_holds_nobody_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        entered.set()
+        leave.wait(60)
+        return []
+
+    async def scenario() -> None:
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        async with Web(base, ["net=*:*"]) as http:
+            task = asyncio.create_task(http("http.get", "http://slow.example/"))
+            await asyncio.to_thread(entered.wait, 60)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(scenario())
+    (thread,) = [each for each in threading.enumerate() if each.name == "lookup"]
+    leave.set()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_nobody_listens(base: Path) -> None:
