@@ -13,7 +13,7 @@ from flowmetal.actions.http_response import MAX_RETRY_AFTER_SECONDS, retry_after
 from flowmetal.permissions import Want
 from flowmetal.values import to_json_data
 from tests.actions.desk import KEY
-from tests.actions.web import OK, Seen, Web, details, redirect, reply, serving
+from tests.actions.web import OK, Secret, Seen, Web, details, redirect, reply, serving
 
 JSON = "Content-Type: application/json"
 
@@ -350,6 +350,17 @@ def test_what_a_call_wants_needs_no_library(base: Path) -> None:
         Want("write", "/base/out", "put"),
         Want("secret", "K@api.example:443", "put"),
     ]
+
+
+def test_a_call_that_is_wrong_is_told_before_a_grant_is_asked_for(base: Path) -> None:
+    async def scenario() -> None:
+        async with Web(base) as http:
+            for arguments in ({"headers": {"Host": "x"}}, {"query": {"a": {"b": 1}}}, {"headers": {1: Secret("A")}}):
+                assert (await http.failure("http.get", "http://h.example/", **arguments)).kind == "error"
+            headers = {"Authorization": ["Bearer ", Secret("A")], "X": Secret("A")}
+            assert (await http.failure("http.get", "http://h.example/", headers=headers)).kind == "denied"
+
+    asyncio.run(scenario())
 
 
 def test_methods_without_bodies(base: Path) -> None:
