@@ -141,6 +141,7 @@ class Guard:
                 os.set_inheritable(fd, True)
             where = "cwd"
             os.fchdir(order["cwd"])
+            os.close(order["cwd"])
             where = "exec"
             env = {_bytes(name): _bytes(value) for name, value in order["env"].items()}
             os.execve(program, [*map(_bytes, order["argv"])], env)

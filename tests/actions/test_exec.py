@@ -18,8 +18,9 @@ from flowmetal.actions.output import Capture, share
 from flowmetal.permissions import parse_grants
 from flowmetal.settings import Limits
 from flowmetal.values import Wire
-from tests.actions.bench import Bench, open_files
+from tests.actions.bench import KEY, Bench, open_files
 
+PATH, ITS_KEY = "PATH=/usr/bin:/bin\n", f"FLOWMETAL_IDEMPOTENCY_KEY={KEY}\n"
 TOKEN = "tok-0123456789-secret"
 SECRET = {"secret": ["TOKEN", "00000000"]}
 
@@ -50,8 +51,8 @@ def script(path: Path, text: str, mode: int = 0o755) -> Path:
         (["cat"], {"stdin": "ü\0\n"}, (0, "ü\0\n", "")),
         (["cat"], {"stdin": ["a=", SECRET, "\n"]}, (0, f"a={TOKEN}\n", "")),
         (["cat"], {"stdin": SECRET}, (0, TOKEN, "")),
-        (["env"], {}, (0, "PATH=/usr/bin:/bin\n", "")),
-        (["env"], {"env": {"dict": ["A", "b c", "X_1", "ü=="]}}, (0, "PATH=/usr/bin:/bin\nA=b c\nX_1=ü==\n", "")),
+        (["env"], {}, (0, PATH + ITS_KEY, "")),
+        (["env"], {"env": {"dict": ["A", "b c", "X_1", "ü=="]}}, (0, f"{PATH}A=b c\nX_1=ü==\n{ITS_KEY}", "")),
         (["sh", "-c", 'echo "$T"'], {"env": {"dict": ["T", SECRET]}}, (0, f"{TOKEN}\n", "")),
         (["sh", "-c", r"printf 'a\377b'"], {}, (0, "a\ufffdb", "")),
     ],
@@ -73,6 +74,15 @@ def test_a_program_dies_of_a_closed_pipe_as_usual(bench: Bench) -> None:
     assert bench("exec", ["sh", "-c", "(while :; do echo x; done) | head -n 1"])["stdout"] == "x\n"
 
 
+def test_a_program_has_the_three_usual_descriptors(bench: Bench) -> None:
+    text = "for fd in 0 1 2 3 4 5 6 7 8 9; do (true <&$fd) 2>/dev/null && printf '%s ' $fd; done; true"
+    assert bench("exec", ["sh", "-c", text])["stdout"] == "0 1 2 "
+    if os.path.isdir("/proc/self/fd"):
+        listed = bench.granted("exec=ls")("exec", ["ls", "/proc/self/fd"], stdin="x")["stdout"].split()
+        assert listed[:3] == ["0", "1", "2"]
+        assert len(listed) == 4, "and the one that lists them"
+
+
 def test_variables_of_our_own_are_handed_on_by_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOR_ALL", "value")
     monkeypatch.delenv("UNSET", raising=False)
@@ -82,7 +92,7 @@ def test_variables_of_our_own_are_handed_on_by_name(bench: Bench, monkeypatch: p
         "exec: reading the variable FOR_ALL is not granted: add --allow env=FOR_ALL",
     )
     wider = bench.granted("exec=env", "env=FOR_ALL", "env=UNSET")
-    assert wider("exec", ["env"], inherit_env=["FOR_ALL", "UNSET"])["stdout"] == "PATH=/usr/bin:/bin\nFOR_ALL=value\n"
+    assert wider("exec", ["env"], inherit_env=["FOR_ALL", "UNSET"])["stdout"] == f"{PATH}FOR_ALL=value\n{ITS_KEY}"
 
 
 @pytest.mark.parametrize(
