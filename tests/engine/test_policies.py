@@ -17,7 +17,8 @@ from flowmetal.testing.harness import Lab, failure_of, in_loop, value_of
 def main_of(body: str) -> str:
     """A file whose flow ``main`` has this body, in which ``a`` are the actions."""
     lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
-    head, tail = "def _main(fctx):\n    a = fctx.actions", 'main = flow(_main)\n\nif __name__ == "__flow__":\n    main()'
+    head = "def _main(fctx):\n    a = fctx.actions"
+    tail = 'main = flow(_main)\n\nif __name__ == "__flow__":\n    main()'
     return f"{head}\n{lines}\n\n{tail}\n"
 
 
