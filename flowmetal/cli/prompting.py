@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from flowmetal.cli.questions import DECISIONS, INTERRUPTED, Question
-from flowmetal.cli.text import continued
+from flowmetal.cli.text import printable
 from flowmetal.errors import did_you_mean
 
 _LINE_BYTES: Final = 65_536
@@ -110,7 +110,8 @@ class Prompts:
         if question is None:
             return ""
         name = self._named(question.run_id)
-        return f"? {continued(f'{name}{question.words}')} "
+        # One line, for only one can be taken back.
+        return f"? {printable(f'{name}{question.words}').rstrip()} "
 
     def _is_ours(self) -> bool:
         """Whether this process may read from the terminal: one in the background would be stopped for it."""
