@@ -140,20 +140,24 @@ class Effects:
     def _take_up(self, flight: Flight) -> None:
         """Goes on with an effect that an engine before this one had begun, or was about to begin."""
         action = flight.action
-        if action.asked in (ASKED_INPUT, ASKED_INTERRUPTED):
-            flight.asked = action.asked
+        # What it waited for may have been granted, so what it lacks now is asked for anew; other questions stand.
+        flight.asked = "" if action.asked == ASKED_GRANT else action.asked
+        if action.asked == ASKED_INTERRUPTED:
+            self._ask_whether_to_repeat(flight)
         elif action.asked or flight.effect.mode == "person":
-            self._begin(flight)  # what it waited for may have been granted; what it lacks now is asked for anew
+            self._begin(flight)
         elif action.retry_due_ms is not None and self._ledger.now_ms < action.retry_due_ms:
             self._begin_later(flight, (action.retry_due_ms - self._ledger.now_ms) / 1_000)
         elif flight.policy.interrupted == "never":
             self._land(flight, err(interrupted_failure(flight)))
         elif flight.policy.interrupted == "ask":
-            self._ask(
-                flight, ASKED_INTERRUPTED, f"{action.name} was interrupted and may have run: repeat it? (repeat/fail)"
-            )
+            self._ask_whether_to_repeat(flight)
         else:
             self._repeat(flight)
+
+    def _ask_whether_to_repeat(self, flight: Flight) -> None:
+        name = flight.action.name
+        self._ask(flight, ASKED_INTERRUPTED, f"{name} was interrupted and may have run: repeat it? (repeat/fail)")
 
     def _repeat(self, flight: Flight) -> None:
         self._ledger.append(
