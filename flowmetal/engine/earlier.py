@@ -2,7 +2,7 @@
 
 Taken over are flows and effects that were Ok, if the new attempt asks for the same: the same callee, equal arguments
 (tasks among them replaced by their values), and the same occurrence, for a flow may ask for the same several times and
-mean it.  Everything else — times, random numbers, waits, what was Err — is done anew.
+mean it.  And on behalf of the same modules: what one was granted must not reach another that was not.  Everything else — times, random numbers, waits, what was Err — is done anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgpack
 
-from flowmetal.engine.table import EFFECT_VERBS, FLOW_VERBS, Taken
+from flowmetal.engine.table import EFFECT_VERBS, FLOW_VERBS, OpenAction, Taken
 from flowmetal.errors import ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal.event_schema import KINDS
@@ -41,6 +41,7 @@ class _Asked:
     target: str
     args: bytes
     deps: tuple[int, ...]
+    modules: tuple[str, ...] | None
 
 
 @dataclass(slots=True)
@@ -63,10 +64,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What came of one occurrence: where the result is, or that it was begun and was not Ok (sequence 0)."""
+    """What came of one occurrence: where the result is, or that it was begun and was not Ok (sequence 0).
+
+    ``modules`` are those that asked; None for what did nothing but compute, which is anybody's.
+    """
 
     run_id: str
     number: int
+    modules: tuple[str, ...] | None
     sequence: int = 0
 
 
@@ -87,29 +92,30 @@ class History:
             self._read(source, self._found)
         self._present = self._read(Source(run_id, NO_END), {}, after=attempt_seq)
 
-    def take(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
-        """The result that action ``number`` of the present attempt takes over; None if it is to be done."""
-        found = self._find(number, target, args, kwargs)
+    def take(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+        """The result that an action of the present attempt takes over; None if it is to be done."""
+        found = self._find(action, args, kwargs)
         if found is None or not found.sequence:
             return None
         (_, body), *_ = self._journal.raw_history(found.run_id, found.sequence - 1, 1)
         return Taken(found.number, unpack_plain(body)["v"])
 
-    def begun(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> str:
+    def begun(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> str:
         """The id of the child run that the same call began in a source, where it was not Ok; "" if there is none."""
-        found = self._find(number, target, args, kwargs)
+        found = self._find(action, args, kwargs)
         return "" if found is None or found.sequence else child_id(found.run_id, found.number)
 
-    def _find(self, number: int, target: str, args: list[Wire], kwargs: list[Wire]) -> _Found | None:
+    def _find(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> _Found | None:
         present = self._present
-        occurrence = present.occurrences.get(number)
+        occurrence = present.occurrences.get(action.number)
         if occurrence is None:
-            key = _key_of(target, args, kwargs)
+            key = _key_of(action.target, args, kwargs)
             if key is None:
                 return None
-            occurrence = present.occurrences[number] = (key, present.counts.get(key, 0))
+            occurrence = present.occurrences[action.number] = (key, present.counts.get(key, 0))
             present.counts[key] = occurrence[1] + 1
-        return self._found.get(occurrence)
+        found = self._found.get(occurrence)
+        return found if found is not None and found.modules in (None, action.modules) else None
 
     def _read(self, source: Source, found: dict[_Occurrence, _Found], after: int = 0) -> _Attempt:
         """Takes in a history; gives its last attempt."""
@@ -134,14 +140,15 @@ def _note(
     if kind == _ACTION and "v" not in event:
         verb, _, target = event["c"].partition(" ")
         if verb in FLOW_VERBS or verb in EFFECT_VERBS:
-            asked = attempt.open[number] = _Asked(target, event["a"], tuple(event.get("d", ())))
+            deps, modules = tuple(event.get("d", ())), tuple(event.get("P", ()))
+            asked = attempt.open[number] = _Asked(target, event["a"], deps, modules)
             _count(attempt, run_id, number, asked, found)
     elif kind == _CHILD:
-        _count(attempt, run_id, number, _Asked(event["c"].partition(" ")[2], event["a"], ()), found)
-        _keep(attempt, run_id, sequence, event, found)
+        _count(attempt, run_id, number, _Asked(event["c"].partition(" ")[2], event["a"], (), None), found)
+        _keep(attempt, run_id, sequence, event, None, found)
     elif kind == _RESULT and not event.get("w") and number in attempt.open:
         attempt.results[number] = event["v"]
-        _keep(attempt, run_id, sequence, event, found)
+        _keep(attempt, run_id, sequence, event, attempt.open[number].modules, found)
         for each, asked in attempt.open.items():
             if number in asked.deps:
                 _count(attempt, run_id, each, asked, found)
@@ -166,15 +173,20 @@ def _count(attempt: _Attempt, run_id: str, number: int, asked: _Asked, found: di
         attempt.counts[key] = occurrence[1] + 1
         known = found.get(occurrence)
         if known is None or not known.sequence:
-            found[occurrence] = _Found(run_id, number)
+            found[occurrence] = _Found(run_id, number, asked.modules)
 
 
 def _keep(
-    attempt: _Attempt, run_id: str, sequence: int, event: dict[str, Any], found: dict[_Occurrence, _Found]
+    attempt: _Attempt,
+    run_id: str,
+    sequence: int,
+    event: dict[str, Any],
+    modules: tuple[str, ...] | None,
+    found: dict[_Occurrence, _Found],
 ) -> None:
     occurrence = attempt.occurrences.get(event["n"])
     if occurrence is not None and is_ok_packed(event["v"]):
-        found[occurrence] = _Found(run_id, event["n"], sequence)
+        found[occurrence] = _Found(run_id, event["n"], modules, sequence)
 
 
 def _key_of(target: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:

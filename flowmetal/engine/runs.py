@@ -149,7 +149,7 @@ class Runs:
         begun = ""
         if run.header.rerun_of and run.earlier is not None:
             # A child that was not Ok is done anew, but not all of what it did.
-            begun = run.earlier.begun(action.number, action.target, args, kwargs)
+            begun = run.earlier.begun(action, args, kwargs)
         self.start_child(run, action, packed, settings, begun)
 
     def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> bool:
@@ -159,7 +159,7 @@ class Runs:
                 return False
             header = run.header
             run.earlier = History(self.ledger.journal, run.run_id, header.attempt_seq, sources_of(header))
-        taken = run.earlier.take(action.number, action.target, args, kwargs)
+        taken = run.earlier.take(action, args, kwargs)
         if taken is None:
             return False
         self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)

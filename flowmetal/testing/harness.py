@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.services import Services
@@ -32,6 +32,9 @@ from flowmetal.sources import FileSources, locate
 from flowmetal.values import Failure, Wire, pack, unpack
 
 T = TypeVar("T")
+
+Program: TypeAlias = str | Path | Mapping[str, str]
+"""A flow's text, the path of its file, or the texts of several modules by label, ``MAIN`` among them."""
 
 MAIN = "//main.flow"
 NO_ARGS = pack([[], []])
@@ -57,11 +60,11 @@ class TextSources:
         return self.prelude.text_of(label)
 
 
-def sources_of(flow: str | Path) -> tuple[str, SourceProvider]:
-    """The main label and the sources of a flow: a text, or the path of a file."""
+def sources_of(flow: Program) -> tuple[str, SourceProvider]:
+    """The main label and the sources of a flow."""
     if isinstance(flow, Path):
         return locate(str(flow), prelude_directory())
-    return MAIN, TextSources({MAIN: flow})
+    return MAIN, TextSources({MAIN: flow} if isinstance(flow, str) else flow)
 
 
 def open_store(home: Path) -> LmdbStore:
@@ -84,6 +87,7 @@ class Lab:
     clock: AlarmClock = field(default_factory=SystemClock)
     spawn: Spawn = WorkerProcess
     allow: tuple[str, ...] = ("read=.", "write=.")
+    allow_for: tuple[tuple[str, str], ...] = ()
     services: Services = field(default_factory=Services)
 
     @property
@@ -93,7 +97,7 @@ class Lab:
 
     def grants(self) -> GrantSet:
         """The grants of runs that are started here."""
-        return parse_grants(self.allow, [], str(self.base))
+        return parse_grants(self.allow, [], str(self.base), allow_for=self.allow_for)
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
@@ -116,7 +120,7 @@ class Lab:
             engine.close()
 
     async def start(
-        self, engine: Engine, flow: str | Path, run_id: str = "r", *, name: str = "", args: bytes = NO_ARGS, **more: Any
+        self, engine: Engine, flow: Program, run_id: str = "r", *, name: str = "", args: bytes = NO_ARGS, **more: Any
     ) -> None:
         """Loads a flow and starts a run of it: of its body, or of the flow ``name``."""
         main, sources = sources_of(flow)
@@ -126,7 +130,7 @@ class Lab:
         begun = engine.begin(program, request)
         assert begun.outcome == "started", begun
 
-    def run(self, flow: str | Path, run_id: str = "r", *, seconds: float = 60.0, **more: Any) -> Outcome:
+    def run(self, flow: Program, run_id: str = "r", *, seconds: float = 60.0, **more: Any) -> Outcome:
         """Starts a run and waits for its end."""
 
         async def life() -> Outcome:

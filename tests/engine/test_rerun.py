@@ -7,7 +7,7 @@ from typing import Any
 
 from flowmetal.actions.effect import EffectFailure
 from flowmetal.testing.effects import scripted
-from flowmetal.testing.harness import Lab, failure_of, value_of
+from flowmetal.testing.harness import MAIN, Lab, failure_of, value_of
 
 TEXT = """
 def _fetch(fctx, name):
@@ -108,3 +108,38 @@ def test_a_rerun_that_is_killed_goes_on(lab: Lab) -> None:
     # A rerun of a rerun takes over what that took over.
     value_of(lab.run(TEXT, "third", rerun_of="second"))
     assert world.done == {"head": 1, "a": 1, "b": 1, "<a>": 1, "<b>": 1, "broken": 3}
+
+
+LIBRARY = """
+def peek(fctx):
+    return fctx.actions.read("head")
+"""
+
+LENT = """
+load("./lib.flow", "peek")
+
+def _main(fctx, _):
+    mine = %s
+    return Err("not to be taken over", seen = [mine.ok, mine.error.kind if mine.error else ""])
+
+main = flow(_main)
+
+if __name__ == "__flow__":
+    main(1)
+"""
+
+
+def test_what_one_module_was_granted_is_not_taken_over_for_another(lab: Lab) -> None:
+    """The root read a file; asked for by a module that is granted nothing, the same is denied."""
+    world = World()
+    lab.registry = scripted("inline", read=world)
+    lab.allow_for = (("//lib.flow", "none"),)
+
+    def run(mine: str, run_id: str, **more: Any) -> Any:
+        failure = failure_of(lab.run({"//lib.flow": LIBRARY, MAIN: LENT % mine}, run_id, **more))
+        return failure.details["dict"][1]
+
+    assert run('fctx.actions.read("head")', "first") == [True, ""]
+    assert run("peek(fctx)", "second", rerun_of="first") == [False, "denied"]
+    assert run('fctx.actions.read("head")', "third", rerun_of="first") == [True, ""]
+    assert world.done["head"] == 1
