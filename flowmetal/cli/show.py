@@ -26,7 +26,7 @@ def command(run_id: str, home: str | None, as_json: bool) -> int:
 
     journal = open_existing(home)
     header = journal.require(run_id)
-    data = _data(journal, header)
+    data = _data(journal, header, home)
     if as_json:
         from flowmetal.cli.text import json_text
 
@@ -58,8 +58,9 @@ def _grants(grants: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _data(journal: Journal, header: Header) -> dict[str, Any]:
+def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     from flowmetal.cli.event_data import to_data
+    from flowmetal.cli.questions import open_questions
     from flowmetal.cli.reading import flow_of, is_interrupted, load, result_data, seconds_of, started_of, waits_for
     from flowmetal.cli.text import rfc3339
     from flowmetal.journal.keys import root_of
@@ -85,6 +86,18 @@ def _data(journal: Journal, header: Header) -> dict[str, Any]:
         "seconds": seconds_of(header, now_ms),
         "deadline": rfc3339(root.deadline_ms) if root.deadline_ms is not None else None,
         "waits_for": "" if header.is_finished or not header.is_root else waits_for(journal, header, now_ms),
+        "asks": [
+            {
+                "run": each.run_id,
+                "number": each.number,
+                "reason": each.reason,
+                "text": each.words,
+                "since": rfc3339(each.at_ms),
+                "command": each.command(home),
+            }
+            for each in ([] if header.is_finished else open_questions(journal, header))
+        ],
+        "attempt": header.attempt,
         "moved_to": root.moved_to or None,
         "labels": dict(root.labels),
         "args": own.get("args", []),
@@ -94,6 +107,7 @@ def _data(journal: Journal, header: Header) -> dict[str, Any]:
         data.update(result_data(load(journal, header.run_id, header.result)))
     data["flows_started"] = sum(1 for _ in journal.descendants(header.run_id))
     data["grants"] = _grants(grants)
+    data["on_deny"] = facts.get("on_deny") or "err"
     data["base_dir"] = facts.get("base_dir", "")
     data["program"] = header.program
     data["code"] = {short_name(label): digest for label, digest in facts.get("program", [])}
@@ -117,6 +131,8 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("rerun of", data.get("rerun_of", "")),
         ("status", status),
         ("waits for", data["waits_for"]),
+        *(("asks", f"{each['text']}  {each['command']}") for each in data["asks"]),
+        ("attempt", data["attempt"] if data["attempt"] > 1 else None),
         ("part of", data["parent"]),
         ("started", data["started"]),
         ("finished", data["finished"]),
@@ -133,6 +149,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
             (f"  {label}", ", ".join([*some["allow"], *(f"no {each}" for each in some["deny"])]) or "nothing")
             for label, some in data["grants"].get("packages", {}).items()
         ),
+        ("if not granted", "it waits for a grant" if data["on_deny"] == "wait" else None),
         ("relative to", data["base_dir"]),
         ("code", data["program"]),
         *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],
