@@ -5,12 +5,22 @@ What takes long to load stands here as a function, and nowhere else: the start o
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from importlib import import_module
 from typing import Any
 
-from flowmetal.actions.effect import Arguments, EffectContext
+from flowmetal.actions.effect import Arguments, Effect, EffectContext
 from flowmetal.permissions.wants import Allowed, Want
 from flowmetal.values import Wire
+
+
+def load_effects(module: str) -> Iterator[Effect]:
+    """The effects that a module of this package holds, alone or in a list."""
+    for value in vars(import_module(f"flowmetal.actions.{module}")).values():
+        if isinstance(value, Effect):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (each for each in value if isinstance(each, Effect))
 
 
 def http_want(method: str, args: Arguments, context: EffectContext) -> list[Want]:

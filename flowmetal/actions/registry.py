@@ -5,27 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from flowmetal.actions.append import APPEND
-from flowmetal.actions.call import CALL
-from flowmetal.actions.copy import COPY
-from flowmetal.actions.digest import DIGEST
 from flowmetal.actions.effect import TYPES, Effect, EffectFailure
-from flowmetal.actions.env import ENV
-from flowmetal.actions.exec import EXEC
-from flowmetal.actions.glob import GLOB
-from flowmetal.actions.http import HTTP
-from flowmetal.actions.input import INPUT
-from flowmetal.actions.list_dir import LIST_DIR
-from flowmetal.actions.make_dir import MAKE_DIR
-from flowmetal.actions.read import READ
-from flowmetal.actions.read_csv import READ_CSV
-from flowmetal.actions.read_json import READ_JSON
-from flowmetal.actions.remove import REMOVE
-from flowmetal.actions.secrets import SECRET
-from flowmetal.actions.stat import STAT
-from flowmetal.actions.write import WRITE
-from flowmetal.actions.write_csv import WRITE_CSV
-from flowmetal.actions.write_json import WRITE_JSON
+from flowmetal.actions.late import load_effects
 from flowmetal.errors import did_you_mean
 from flowmetal.policy import SETTINGS
 from flowmetal.values import Wire
@@ -34,30 +15,34 @@ from flowmetal.values import Wire
 class Registry(Mapping[str, Effect]):
     """Effects by name, sorted and fixed.
 
+    Args:
+        effects: those that are at hand.
+        late: the modules of this package that hold others, by name: imported when one is asked for.
+
     Raises:
         ValueError: two effects of one name, or an effect that is declared wrongly.
     """
 
-    def __init__(self, effects: Iterable[Effect]) -> None:
+    def __init__(self, effects: Iterable[Effect] = (), late: Mapping[str, str] | None = None) -> None:
         self._effects: dict[str, Effect] = {}
-        for effect in sorted(effects, key=lambda effect: effect.name):
-            if effect.name in self._effects:
+        self._late = dict(late or {})
+        for effect in effects:
+            if effect.name in self._effects or effect.name in self._late:
                 raise ValueError(f"two effects have the name {effect.name!r}")
-            for parameter in effect.parameters:
-                if parameter.name in SETTINGS:
-                    raise ValueError(f"{effect.name}: {parameter.name!r} is the name of a policy")
-                if parameter.type not in TYPES:
-                    raise ValueError(f"{effect.name}: there is no type {parameter.type!r}")
-            self._effects[effect.name] = effect
+            self._effects[effect.name] = _checked(effect)
+        self._names = sorted([*self._effects, *self._late])
 
     def __getitem__(self, name: str) -> Effect:
+        if name not in self._effects:
+            for effect in load_effects(self._late[name]):
+                self._effects[effect.name] = _checked(effect)
         return self._effects[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._effects)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._effects)
+        return len(self._names)
 
     def find(self, name: str) -> Effect:
         """The effect of that name.
@@ -67,7 +52,9 @@ class Registry(Mapping[str, Effect]):
         """
         effect = self._effects.get(name)
         if effect is None:
-            raise EffectFailure(f"there is no effect `{name}`{did_you_mean(name, self._effects)}", kind="error")
+            if name not in self._late:
+                raise EffectFailure(f"there is no effect `{name}`{did_you_mean(name, self._names)}", kind="error")
+            effect = self[name]
         return effect
 
     def bind(
@@ -82,28 +69,38 @@ class Registry(Mapping[str, Effect]):
         return effect, effect.bind(args, kwargs)
 
 
-STANDARD: Final = Registry(
-    [
-        APPEND,
-        CALL,
-        COPY,
-        DIGEST,
-        ENV,
-        EXEC,
-        GLOB,
-        *HTTP,
-        INPUT,
-        LIST_DIR,
-        MAKE_DIR,
-        READ,
-        READ_CSV,
-        READ_JSON,
-        REMOVE,
-        SECRET,
-        STAT,
-        WRITE,
-        WRITE_CSV,
-        WRITE_JSON,
-    ]
+def _checked(effect: Effect) -> Effect:
+    for parameter in effect.parameters:
+        if parameter.name in SETTINGS:
+            raise ValueError(f"{effect.name}: {parameter.name!r} is the name of a policy")
+        if parameter.type not in TYPES:
+            raise ValueError(f"{effect.name}: there is no type {parameter.type!r}")
+    return effect
+
+
+_ONE_A_MODULE: Final = (
+    "append",
+    "call",
+    "copy",
+    "digest",
+    "env",
+    "exec",
+    "glob",
+    "input",
+    "list_dir",
+    "make_dir",
+    "read",
+    "read_csv",
+    "read_json",
+    "remove",
+    "stat",
+    "write",
+    "write_csv",
+    "write_json",
 )
-"""The effects that come with Flowmetal."""
+_HTTP: Final = ("delete", "get", "patch", "post", "put", "request")
+
+STANDARD: Final = Registry(
+    late={name: name for name in _ONE_A_MODULE} | {f"http.{name}": "http" for name in _HTTP} | {"secret": "secrets"}
+)
+"""The effects that come with Flowmetal.  No run uses all of them, and importing them takes longer than a short run."""
