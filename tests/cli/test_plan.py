@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmetal.cli.needs import smallest
+from flowmetal.cli.needs import Needs, smallest
+from flowmetal.permissions.decision import Denied, Want, decide_all
+from flowmetal.permissions.grants import GrantSet, parse_grants
 from tests.cli.conftest import Cli, Done
 
 HEAD = "def _main_impl(fctx):\n    a = fctx.actions\n"
@@ -245,3 +247,28 @@ def test_the_smallest_grants() -> None:
         "secret=TOKEN@api.example:443",
         "write=/a/b",
     ]
+
+
+def test_a_package_needs_its_own_and_the_runs_grants() -> None:
+    needs = Needs()
+    modules = ["//lib/own.flow", "pkg.example/v1/deploy//k8s/x.flow", "pkg.example/v1/log//l.flow"]
+    want = Want("net", "api.example:443/POST", "http.post")
+    for each in (modules, modules[:2], modules[:1]):
+        assert isinstance(needs.decide(GrantSet(), [want, Want("env", "HOME", "env")], each), tuple)
+    more = Want("net", "api.example:443/GET", "http.get")
+    needs.decide(GrantSet(), [more], modules[:2])
+    assert needs.to_data() == {
+        "allow": ["env=HOME", "net=api.example:443/GET,POST"],
+        "packages": {
+            "pkg.example/v1/deploy": ["env=HOME", "net=api.example:443/GET,POST"],
+            "pkg.example/v1/log": ["env=HOME", "net=api.example:443/POST"],
+        },
+    }
+    tokens = shlex.split(" ".join(needs.options()))
+    allow = [tokens[at + 1] for at, token in enumerate(tokens) if token == "--allow"]
+    allow_for = [(tokens[at + 1], tokens[at + 2]) for at, token in enumerate(tokens) if token == "--allow-for"]
+    granted = parse_grants(allow, [], "/", allow_for=allow_for)
+    assert isinstance(decide_all(granted, [want, more], modules[:2]), tuple)
+    assert isinstance(decide_all(granted, [want], modules), tuple)
+    assert isinstance(decide_all(granted, [more], modules), Denied)
+    assert isinstance(needs.decide(GrantSet(deny=granted.allow), [want], []), Denied)

@@ -198,6 +198,36 @@ if __name__ == "__flow__":
     assert [round(each / 3_600, 3) for each in begun] == [0, 0, 1, 2]
 
 
+@pytest.mark.parametrize("hot_runs", [2, 4, 128])
+def test_time_goes_on_only_when_nothing_is_left_to_do(lab: Lab, hot_runs: int) -> None:
+    """Whoever has room for two tasks begins the next as soon as one is over, evicted meanwhile or not."""
+    lab.clock = SimulatedClock(0)
+    lab.limits = Limits(hot_runs=hot_runs, open_actions=2)
+    text = """
+def _nap(fctx, hours):
+    fctx.actions.sleep("%dh" % hours)
+    return hours
+
+nap = flow(_nap)
+
+def _main(fctx):
+    tasks = [fctx.actions.run(nap, hours) for hours in range(1, 31)]
+    return [sum([each.value for each in fctx.actions.wait(tasks)]), now()]
+
+main = flow(_main)
+
+def sum(numbers):
+    total = 0
+    for each in numbers:
+        total += each
+    return total
+
+if __name__ == "__flow__":
+    main()
+"""
+    assert value_of(lab.run(text)) == [465, "1970-01-11T00:00:00.000000Z"]
+
+
 def test_a_simulated_clock_waits_for_whoever_must_act(lab: Lab) -> None:
     """With nothing due it stands, and goes on when a person has answered."""
     lab.clock = SimulatedClock(0)
