@@ -279,9 +279,10 @@ class Runs:
 
     def _unpark(self, run: HotRun, number: int) -> None:
         if run.parked is not None:
-            # It waits for all of them: only the last lets it go on.
+            # It waits for all of them, and only the last lets it go on; one that waits for room goes on with any.
+            is_one_of_them = number in run.parked
             run.parked.discard(number)
-            if not run.parked:
+            if not run.parked or (run.any_wakes and is_one_of_them):
                 run.answered = True
                 run.parked = None
                 run.root.program.parked.pop(run.run_id, None)
