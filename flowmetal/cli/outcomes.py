@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from flowmetal.cli.reading import flow_of, result_data, seconds_of, started_of
 from flowmetal.cli.text import continued, drawn, json_text, printable, with_home
@@ -16,6 +16,9 @@ from flowmetal.journal.journal import Journal
 from flowmetal.language.diagnostics import draw
 from flowmetal.language.labels import short_name
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
+
+_MOST_DETAILS: Final = 600
+"""How many characters of what a failure tells about itself are shown to a person."""
 
 
 def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | None, errs: int = 0) -> int:
@@ -86,7 +89,9 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
             else details
         )
         if shown:
-            yield f"  details: {json_text(shown)}"
+            text = json_text(shown)
+            rest = "" if len(text) <= _MOST_DETAILS else f"… and {len(text) - _MOST_DETAILS:,} more, see --json"
+            yield f"  details: {text[:_MOST_DETAILS]}{rest}"
     yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
 
 
