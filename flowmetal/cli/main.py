@@ -44,6 +44,7 @@ def cli() -> None:
 
     \b
       flowmetal run etl.flow          run a file
+      flowmetal plan etl.flow         what it would do, and the grants it needs
       flowmetal log RUN               what a run did
       flowmetal resume RUN            go on with a run that was interrupted
     """
