@@ -116,6 +116,7 @@ class Effects:
         except EffectFailure as error:
             self._deliver(run.run_id, action, err(error.to_failure(action.name, action.line)))
             return
+        policy = read_policy(settings)
         context = EffectContext(
             idempotency_key(root.nonce, *key),
             root.base_dir,
@@ -124,8 +125,9 @@ class Effects:
             root.nonce,
             root.limits,
             self._services,
+            decide=lambda want: self._decide_one(root, want, (*run.modules, *action.modules)),
+            timeout_seconds=policy.timeout_seconds,
         )
-        policy = read_policy(settings)
         flight = Flight(run.run_id, action, root, run.modules, effect, bound, context, policy, action.attempt)
         self._flights[key] = flight
         self._by_run.setdefault(run.run_id, set()).add(action.number)
@@ -191,6 +193,10 @@ class Effects:
         flight.asked = "" if flight.asked == ASKED_GRANT else flight.asked
         generation = flight.generation
         self._ledger.when_durable(lambda: self._execute(flight, generation))
+
+    def _decide_one(self, root: RootState, want: Want, modules: Sequence[str]) -> Allowed | Denied:
+        decision = self._decide(root.grants, [want], modules, protected=self._protected)
+        return decision if isinstance(decision, Denied) else decision[0]
 
     def _execute(self, flight: Flight, generation: int) -> None:
         if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
