@@ -25,6 +25,10 @@ TRIED = {
     "plugin/greet.flow",
     "etl/remote.flow",
     "http/mirror.flow",
+    "ddeutil/patterns.flow",
+    "wvlet/flows.flow",
+    "cobra4/daily.flow",
+    "coda/weekly.flow",
 }
 """Examples with a test below, or in a file of their own."""
 
