@@ -264,9 +264,17 @@ class FlowHost:
     # -- helpers ---------------------------------------------------------------------------------------
 
     def _modules(self, stack: str) -> tuple[str, ...]:
-        """The modules whose doing a call is; the main file, which is behind every call, is not named."""
+        """The modules whose doing a call is; the main file, which is behind every call, is not named.
+
+        The module of the flow is among them though it may be in no frame: a function of another may have made the flow.
+        """
         program = self._driver.program
-        return modules_of(stack, program.main) if program.has_libraries else ()
+        if not program.has_libraries:
+            return ()
+        found = modules_of(stack, program.main)
+        index = self._driver.current().index
+        label = program.main if index == SCRIPT else program.flows[index].label
+        return found if label == program.main or label in found else (label, *found)
 
     def _with_settings(self, policy: Wire, kwargs: list[Wire]) -> tuple[Wire, list[Wire]]:
         """The settings of a start and the arguments of an effect, which takes both as keywords."""
