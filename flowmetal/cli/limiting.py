@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from flowmetal.errors import UsageError
 from flowmetal.settings import Limits, limits_of
+
+_LATER: Final = "journal_bytes_per_run"
 
 
 def parse_limits(texts: Iterable[str], base: Limits | None = None) -> Limits:
@@ -25,3 +28,19 @@ def parse_limits(texts: Iterable[str], base: Limits | None = None) -> Limits:
             raise UsageError(f"the limit `{name}` is given twice")
         given[name] = value
     return limits_of(given, base)
+
+
+def parse_journal_limit(texts: Iterable[str]) -> int | None:
+    """The bytes of ``--limit journal_bytes_per_run=…``, the one limit that a run can be given later; None without it.
+
+    Raises:
+        UsageError: another limit, or not as it is written.
+    """
+    given = list(texts)
+    for text in given:
+        if text.partition("=")[0] != _LATER:
+            raise UsageError(
+                f"`--limit {text}`: a run keeps the limits that it was started with",
+                remedy=f"only `{_LATER}` can be raised later; for others start a run anew",
+            )
+    return parse_limits(given).journal_bytes_per_run if given else None

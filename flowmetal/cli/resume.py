@@ -16,6 +16,13 @@ from flowmetal.errors import UsageError
 )
 @allow_option
 @allow_for_option
+@click.option(
+    "--limit",
+    "limits",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="journal_bytes_per_run=512MiB lets a run go on that was paused by that limit.",
+)
 @home_option
 @quiet_option
 @json_option("Print one object a run, a line each, as `run --json` does.")
@@ -25,6 +32,7 @@ def command(
     watch: bool,
     allow: tuple[str, ...],
     allow_for: tuple[tuple[str, str], ...],
+    limits: tuple[str, ...],
     home: str | None,
     quiet: bool,
     as_json: bool,
@@ -34,7 +42,8 @@ def command(
     The code is the one they were started with, whatever has become of the file. --allow and --allow-for grant
     more from now on. A run that has ended gives its result again. The exit code is that of the run that went worst.
     """
-    from flowmetal.cli.resuming import resume_all, resume_some
+    from flowmetal.cli.limiting import parse_journal_limit
+    from flowmetal.cli.resuming import More, resume_all, resume_some
     from flowmetal.permissions.grants import parse_grants
     from flowmetal.sources import working_directory
 
@@ -46,7 +55,8 @@ def command(
             problem,
             remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs",
         )
-    more = parse_grants(allow, (), working_directory(), allow_for=allow_for)
+    grants = parse_grants(allow, (), working_directory(), allow_for=allow_for)
+    more = More(grants, parse_journal_limit(limits))
     if all_runs:
         return resume_all(more=more, watch=watch, home=home, quiet=quiet, as_json=as_json)
     return resume_some(list(dict.fromkeys(runs)), more=more, home=home, quiet=quiet, as_json=as_json)

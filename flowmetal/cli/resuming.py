@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 
 from flowmetal.cli import outcomes
 from flowmetal.cli.display import Display
@@ -22,7 +23,15 @@ _WATCH_SECONDS = 0.25
 _UNFINISHED = ("running", "waiting", "paused")
 
 
-def resume_some(run_ids: list[str], *, more: GrantSet, home: str | None, quiet: bool, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class More:
+    """What runs are given beyond what they were started with: grants, and bytes of journal (None: as before)."""
+
+    grants: GrantSet
+    journal_bytes: int | None = None
+
+
+def resume_some(run_ids: list[str], *, more: More, home: str | None, quiet: bool, as_json: bool) -> int:
     """Goes on with the named runs, to which ``more`` is granted; the worst exit code.
 
     Raises:
@@ -33,12 +42,12 @@ def resume_some(run_ids: list[str], *, more: GrantSet, home: str | None, quiet: 
         root_only(existing.require(run_id), "resume")
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
-        tell_missing(more, display)
+        tell_missing(more.grants, display)
         worst = EXIT_OK
         taken: list[Header] = []
         for run_id in run_ids:
             try:
-                taken.append(engine.adopt(run_id, more))
+                taken.append(engine.adopt(run_id, more.grants, journal_bytes_per_run=more.journal_bytes))
             except FlowmetalError as error:
                 worst = max(worst, _report(error))
                 continue
@@ -53,14 +62,14 @@ def resume_some(run_ids: list[str], *, more: GrantSet, home: str | None, quiet: 
     return drive(home, quiet, work, existing)
 
 
-def resume_all(*, more: GrantSet, watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
+def resume_all(*, more: More, watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
     """Goes on with every free unfinished run; the worst exit code."""
     existing = None if watch else open_existing(home)
     worst = [EXIT_OK]
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         watcher = _Watcher(engine, journal, display, more, as_json, home, worst)
-        tell_missing(more, display)
+        tell_missing(more.grants, display)
         watcher.take_up()
         if not watch and not watcher.seen:
             display.notice(f"no interrupted runs in {journal.home}")
@@ -89,7 +98,7 @@ class _Watcher:
         engine: Engine,
         journal: Journal,
         display: Display,
-        more: GrantSet,
+        more: More,
         as_json: bool,
         home: str | None,
         worst: list[int],
@@ -121,7 +130,7 @@ class _Watcher:
 
     def _adopt(self, run_id: str) -> None:
         try:
-            header = self._engine.adopt(run_id, self._more)
+            header = self._engine.adopt(run_id, self._more.grants, journal_bytes_per_run=self._more.journal_bytes)
         except RunBusyError:
             return  # another process was faster, which is as good
         except FlowmetalError as error:
