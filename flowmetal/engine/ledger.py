@@ -116,7 +116,7 @@ class Ledger:
                 then()
         if self.writer.pending >= _COMMIT_AT:
             self.commit()
-        elif self.writer.pending and self._timer is None and not self.failed:
+        elif (self.writer.pending or self._after_commit) and self._timer is None and not self.failed:
             self._timer = asyncio.get_running_loop().call_later(COMMIT_DELAY_SECONDS, self._late_commit)
 
     def commit(self) -> bool:

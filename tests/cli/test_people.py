@@ -308,6 +308,24 @@ def test_interrupting_a_question_loses_nothing_and_a_resume_asks_again(cli: Cli)
     assert kinds.count("asked") == 2
 
 
+@pytest.mark.parametrize("words", [["resume", "t1"], ["resume", "-q", "t1"], ["run", "t.flow:main", "--id", "t1"]])
+def test_a_question_that_was_asked_once_is_asked_again_though_nothing_else_happens(cli: Cli, words: list[str]) -> None:
+    cli.file("t.flow", 'main = flow(lambda fctx: unwrap(fctx.actions.input("Really? ")))\n')
+    process = cli.start("run", "t.flow:main", "--id", "t1")
+    waits(cli, "t1", 1)
+    process.kill()
+    cli.end(process)
+    terminal = Terminal(cli, *words)
+    terminal.until("? Really? ")
+    if "-q" not in words:
+        terminal.type("yes\n")
+    else:
+        assert cli("answer", "t1", "yes").code == 0
+    assert terminal.end() == 0
+    assert cli("show", "t1", "--json").json["result"] == "yes"
+    assert [each["kind"] for each in cli("log", "t1", "--json").lines].count("asked") == 1
+
+
 def test_a_grant_is_never_typed_at_the_terminal(reads: Cli) -> None:
     terminal = Terminal(reads, "run", "--on-deny=wait", "r.flow:main", "--id", "r1")
     terminal.until(f"flowmetal grant r1 read={reads.folder}/two")
