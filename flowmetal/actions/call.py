@@ -38,7 +38,9 @@ async def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: Effec
     target: str = args["function"]
     module, _, function = target.partition(":")
     arguments = reveal([args["args"], args["kwargs"]], allowed, context)
-    call = Call(module, function, arguments, context.idempotency_key, context.attempt, context.action_name)
+    call = Call(
+        module, function, arguments, context.idempotency_key, context.attempt, context.name or context.action_name
+    )
     pool = context.services.resources.get(CallPool)
     async with pool.turns.of(context.idempotency_key):
         try:

@@ -47,10 +47,10 @@ class EffectContext:
 
     ``idempotency_key`` is the same on every attempt, of which ``attempt`` counts from 1; relative paths are against
     ``base_dir`` (absolute).  ``run_key`` are the 16 random bytes of the root run.  ``services`` are what the engine
-    shares among all actions.  An effect under way may add functions to ``final_words``: what they give, JSON-like, goes
-    into the details of the failure when its time is up.  ``decide`` asks the gate of something that could not be known
-    before, such as where a redirect leads; ``timeout_seconds`` is how long the engine lets one attempt take, None for
-    no end.
+    shares among all actions; ``name`` is what the log calls the action.  An effect under way may add functions to
+    ``final_words``: what they give, JSON-like, goes into the details of the failure when its time is up.  ``decide``
+    asks the gate of something that could not be known before, such as where a redirect leads; ``timeout_seconds`` is
+    how long the engine lets one attempt take, None for no end.
     """
 
     idempotency_key: str
@@ -60,6 +60,7 @@ class EffectContext:
     run_key: bytes = b""
     limits: Limits = field(default_factory=Limits)
     services: Services = field(default_factory=Services)
+    name: str = ""
     final_words: list[Callable[[], Mapping[str, object]]] = field(default_factory=list)
     decide: Callable[[Want], Decision] | None = None
     timeout_seconds: float | None = None

@@ -2,7 +2,8 @@
 
 Taken over are flows and effects that were Ok, if the new attempt asks for the same: the same callee, equal arguments
 (tasks among them replaced by their values), and the same occurrence, for a flow may ask for the same several times and
-mean it.  And on behalf of the same modules: what one was granted must not reach another that was not.  Everything else — times, random numbers, waits, what was Err — is done anew.
+mean it.  And on behalf of the same modules: what one was granted must not reach another that was not.  Everything else
+— times, random numbers, waits, what was Err — is done anew.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from flowmetal.engine.flights import (
     perform_async,
     retry_after_seconds,
     schedule_failure,
+    with_doubt,
 )
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.secrecy import Secrecy
@@ -125,6 +126,7 @@ class Effects:
             root.nonce,
             root.limits,
             self._services,
+            name=action.name,
             decide=lambda want: self._decide_one(root, want, (*run.modules, *action.modules)),
             timeout_seconds=policy.timeout_seconds,
         )
@@ -162,6 +164,7 @@ class Effects:
         self._ask(flight, ASKED_INTERRUPTED, f"{name} was interrupted and may have run: repeat it? (repeat/fail)")
 
     def _repeat(self, flight: Flight) -> None:
+        flight.may_have_run = True
         self._ledger.append(
             flight.run_id.encode(), events.attempt(self._ledger.now_ms, flight.action.number, flight.attempt, True)
         )
@@ -251,6 +254,8 @@ class Effects:
         if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
             return
         flight.thread = flight.task = None
+        if flight.may_have_run and not is_ok(result):
+            result = err(with_doubt(failure_of(result)))
         result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
             failure = failure_of(result)
@@ -352,16 +357,19 @@ class Effects:
             self._ledger.append(
                 flight.run_id.encode(), events.asked(self._ledger.now_ms, flight.action.number, reason, text)
             )
+        self._runs.mark(flight.run_id, "waiting")
         people = self.people
         if people is not None:
             run_id, number = flight.run_id, flight.action.number
-            self._ledger.after_commit(lambda: people.asked(run_id, number, reason, text))
+            # Nothing else may happen before the answer, so nobody else would close the batch.
+            self._ledger.when_durable(lambda: people.asked(run_id, number, reason, text))
 
     def answer(self, run_id: str, number: int, text: str) -> bool:
         """Takes a person's answer; False if nothing of that number waits for one (yet)."""
         flight = self._flights.get((run_id, number))
         if flight is None or not flight.asked or not flight.wanted:
             return False
+        self._runs.mark(run_id, "running")
         if flight.asked == ASKED_INPUT:
             self._land(flight, ok(text))
         elif flight.asked == ASKED_INTERRUPTED:
@@ -377,6 +385,7 @@ class Effects:
         for flight in list(self._flights.values()):
             if flight.root is root and flight.asked == ASKED_GRANT and flight.wanted:
                 flight.asked = ""  # what it still lacks is an event after this one
+                self._runs.mark(flight.run_id, "running")
                 self._begin(flight)
 
     # -- ends ------------------------------------------------------------------------------------------

@@ -426,6 +426,19 @@ class Runs:
         header = self.ledger.journal.header(run_id) if self.ledger.commit() else None
         return header is not None and not header.is_finished
 
+    def mark(self, run_id: str, status: str) -> None:
+        """Notes in its header that a run waits for a person, or that it does so no more."""
+        run = self.hot.get(run_id)
+        header = run.header if run is not None else self.ledger.journal.header(run_id) if self.ledger.commit() else None
+        if header is None or header.is_finished or header.status == status or header.wake_at_ms is not None:
+            return
+        header = replace(header, status=status)
+        if run is not None:
+            run.header = header
+        if header.is_root and run_id in self.roots:
+            self.roots[run_id].header = header
+        self.ledger.put_header(header)
+
     def is_settled(self, run_id: str) -> bool:
         """Whether all that is recorded of a run has been taken up: what it waits for is known."""
         run = self.hot.get(run_id)

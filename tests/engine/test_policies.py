@@ -380,3 +380,65 @@ if __name__ == "__flow__":
     main()
 """
     assert value_of(lab.run(text)) == ["cancelled", "cancelled"]
+
+
+def test_a_question_is_told_again_to_who_resumes_and_its_run_waits(lab: Lab) -> None:
+    """Nothing else happens in that engine: the question alone must be reason enough to tell it."""
+
+    class Person:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, str]] = []
+
+        def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
+            self.told.append((reason, text))
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args: None
+
+    async def life(is_first: bool) -> None:
+        person = Person()
+        with lab.engine() as engine:
+            engine.observe(person)
+            if is_first:
+                await lab.start(engine, main_of('return unwrap(a.input("why? "))'))
+            else:
+                engine.adopt("r")
+            for _ in range(2_000):
+                if person.told:
+                    break
+                await asyncio.sleep(0.005)
+            assert person.told == [("input", "why? ")]
+            header = lab.journal.header("r.1")
+            assert header is not None
+            assert header.status == "waiting"
+            await engine.stop()
+
+    in_loop(lambda: life(is_first=True))
+    in_loop(lambda: life(is_first=False))
+    lab.journal.post("r.1", {"kind": "answer", "number": 1, "text": "so"})
+    assert value_of(lab.resume()) == "so"
+    header = lab.journal.header("r.1")
+    assert header is not None
+    assert header.status == "ok"
+
+
+def test_what_fails_after_an_interruption_may_have_run(lab: Lab) -> None:
+    begun: list[str] = []
+
+    async def stuck(args: Any) -> str:
+        begun.append("t")
+        if len(begun) == 1:
+            await asyncio.sleep(60)
+        raise EffectFailure("no secret here", details={"why": 1})
+
+    lab.registry = scripted("async", read=stuck)
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, main_of('return a.read("f")'))
+            while not begun:
+                await asyncio.sleep(0.005)
+            await engine.stop()
+
+    in_loop(life)
+    assert failure_of(lab.resume()).details == {"dict": ["why", 1, "may_have_run", True]}
