@@ -227,3 +227,50 @@ def test_what_is_never_written(within: Within, tmp_path: Path) -> None:
     assert (base / "tool").read_text() == "#!/bin/sh\n"
     found = sorted(str(path) for path in tmp_path.rglob("*") if "other" not in path.parts)
     assert found == before
+
+
+URLS = [
+    "http://2130706433/",
+    "http://0x7f.1/",
+    "http://0177.0.0.1/",
+    "http://127.1/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://[64:ff9b::7f00:1]/",
+    "http://[2002:7f00:1::]/",
+    "http://[fe80::1%25lo]/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[fd00:ec2::254]/",
+    "http://0.0.0.0/",
+    "http://user:pass@127.0.0.1/",
+    "http://api.example@127.0.0.1/",
+    "http://127.0.0.1\\@api.example/",
+    "http://%31%32%37.0.0.1/",
+    "http://\uff11\uff12\uff17.0.0.1/",
+    "http://127\u30020\u30020\u30021/",
+    "http://a.example/\r\nHost: b",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1/",
+    "//127.0.0.1/",
+    "",
+]
+
+
+def test_addresses_spelled_otherwise(within: Within, tmp_path: Path) -> None:
+    """59: every public host is granted, and none of these is one; nothing is connected to."""
+    text = f"URLS = {URLS!r}\n"
+    answers = "['' if r.ok else r.error.message for r in [effects.http.get(u) for u in URLS]]"
+    text += f"main = flow(lambda fctx: {answers})\n"
+
+    async def life(yard: Yard) -> Any:
+        async def hostile() -> Told:
+            loaded = await yard.engine.load("//main.flow", TextSources({"//main.flow": text}), Limits())
+            grants = parse_grants(["net=*:*"], [], str(tmp_path))
+            return await yard.run(loaded, f"case{yard.count}", tmp_path, grants, name="main")
+
+        return await yard.beside(hostile(), tmp_path)
+
+    told = within(life)
+    assert told.verdict == "ok", told
+    for url, message in zip(URLS, told.value, strict=True):
+        assert message.startswith("http.get: "), (url, message)
+        assert "connect" not in message or "is not granted" in message or "denied" in message, (url, message)
