@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from flowmetal.assembly import (
     open_journal,
     plugins,
     prelude_directory,
+    secrets_directory,
 )
 from flowmetal.cli.text import show_bytes
 from flowmetal.engine.launching import minimum_level
@@ -58,7 +60,7 @@ class Finding:
 def diagnose(home: str | None) -> list[Finding]:
     """Everything worth knowing about a home and this installation."""
     path = home_path(home)
-    return [*_versions(), *_home(path), *_worker()]
+    return [*_versions(), *_home(path), _secrets(), *_worker()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -106,6 +108,18 @@ def _home(path: Path) -> Iterator[Finding]:
         yield from _journal(path, open_journal(path, must_exist=True))
     except FlowmetalError as error:
         yield Finding("journal", error.message, f"{error.message}. {error.remedy}".rstrip(". "), True)
+
+
+def _secrets() -> Finding:
+    """Where secrets may be files."""
+    path = secrets_directory()
+    try:
+        about = path.stat()
+    except OSError:
+        return Finding("secrets", str(path), f"{path}, which is not there; a secret may be a file in it, or a variable")
+    if not stat.S_ISDIR(about.st_mode):
+        return Finding("secrets", str(path), f"{path}, which is no folder", True)
+    return Finding("secrets", str(path), str(path))
 
 
 def _journal(path: Path, journal: Journal) -> Iterator[Finding]:

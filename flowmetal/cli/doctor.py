@@ -13,7 +13,7 @@ from flowmetal.cli.options import home_option, json_option
 @home_option
 @json_option("Print one object.")
 def command(home: str | None, as_json: bool) -> int:
-    """Show the home, its journal and engines, the versions, and whether a worker starts and gives up what it must.
+    """Show the home, its journal and engines, the folder of secrets, the versions, and whether a worker starts.
 
     Exit code 3 when something does not work; what it is begins with `!`.
     """

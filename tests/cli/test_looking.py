@@ -231,10 +231,13 @@ def test_gc(cli: Cli) -> None:
 
 
 def test_doctor(ran: Cli) -> None:
+    ran.environment["FLOWMETAL_SECRETS"] = str(ran.folder / "kept")
     done = ran("doctor", "--json")
     data = done.json
     assert data["home"] == str(ran.home)
     assert data["durability"] == "os"
+    assert data["secrets"] == str(ran.folder / "kept")
+    assert f"secrets          {ran.folder}/kept, which is not there" in ran("doctor").out
     assert data["runs"]["ok"] == 1
     assert data["engines_alive"] == 0
     assert data["versions"]["starlark-pyo3"]
