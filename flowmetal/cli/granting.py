@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowmetal.assembly import home_path
@@ -65,4 +65,7 @@ def all_granted(asked: GrantSet, allow_all: bool, project: Trusted) -> tuple[Gra
     if allow_all:
         asked = asked.widen(everything())
         notices.append(f"--allow-all: {EVERYTHING_MEANS}")
-    return asked.widen(project.grants), [*notices, *project.notices]
+    # What the command line says of a package is all of it: `none` takes away what the project file gives.
+    named = {label for label, _ in asked.packages}
+    kept = tuple(pair for pair in project.grants.packages if pair[0] not in named)
+    return asked.widen(replace(project.grants, packages=kept)), [*notices, *project.notices]

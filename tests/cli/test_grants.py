@@ -182,3 +182,14 @@ def test_a_file_must_be_there_to_be_trusted(cli: Cli) -> None:
     assert "cannot be read" in cli("trust", "empty").err
     assert cli("trust", "--list", "x").code == 2
     assert cli("trust", "--revoke", "gone/flowmetal.toml").err.endswith("was not trusted\n")
+
+
+def test_what_the_command_line_says_of_a_package_is_all_of_it(project: Cli) -> None:
+    project.file(
+        "flowmetal.toml", TRUSTED + '[grants."//lib/x.flow"]\nread = ["data"]\n[grants."//y.flow"]\nread = ["."]\n'
+    )
+    assert project("trust").code == 0
+    assert project("run", "a.flow:reads", "--id", "r1", "--allow-for", "//lib/x.flow", "none").code == 0
+    packages = project("show", "r1", "--json").json["grants"]["packages"]
+    assert packages["//lib/x.flow"] == {"allow": [], "deny": []}
+    assert len(packages["//y.flow"]["allow"]) == 1
