@@ -9,8 +9,8 @@ from typing import Any
 
 from flowmetal.cli.driving import journal_drives
 from flowmetal.cli.event_words import grants_text
-from flowmetal.cli.questions import DECISIONS, GRANT, INTERRUPTED, Question, open_questions
-from flowmetal.cli.reading import open_existing, root_only
+from flowmetal.cli.questions import DECISIONS, GRANT, INTERRUPTED, Question, answers_in_mail, open_questions
+from flowmetal.cli.reading import is_interrupted, open_existing, root_only
 from flowmetal.cli.text import continued, printable, show_moment, with_home
 from flowmetal.errors import EXIT_OK, UsageError, did_you_mean
 from flowmetal.journal.headers import Header
@@ -39,7 +39,7 @@ def grant(
     _not_ended(header)
     waiting = [question for question in open_questions(journal, header) if question.reason == GRANT]
     if not allow and not allow_for:
-        _list(waiting, home, "grant")
+        _list(waiting, home, "grant", "")
         return EXIT_OK
     if not quiet:
         _say(f"{run_id} is granted {grants_text(more.to_data())}")
@@ -61,7 +61,7 @@ def list_questions(run_id: str, number: int | None, home: str | None) -> int:
     journal = open_existing(home)
     header = journal.require(run_id)
     found = [each for each in open_questions(journal, header) if number in (None, each.number)]
-    _list(found, home, "answer")
+    _list(found, home, "answer", "" if found else _may_ask(journal, header, home))
     return EXIT_OK
 
 
@@ -75,7 +75,10 @@ def answer(run_id: str, text: str, number: int | None, home: str | None, quiet: 
     journal = open_existing(home)
     header = journal.require(run_id)
     _not_ended(header)
-    question = _only(open_questions(journal, header), run_id, number, home)
+    asked = open_questions(journal, header)
+    if not asked and (may_ask := _may_ask(journal, header, home)):
+        raise UsageError(f"{run_id} asks nothing", remedy=may_ask)
+    question = _only(asked, run_id, number, home)
     if question.reason == INTERRUPTED:
         text = text.strip().lower()
         if text not in DECISIONS:
@@ -83,10 +86,9 @@ def answer(run_id: str, text: str, number: int | None, home: str | None, quiet: 
                 f"`{text}` is no answer to this{did_you_mean(text, DECISIONS)}",
                 remedy=f"it is {' or '.join(f'`{each}`' for each in DECISIONS)}: {printable(question.text)}",
             )
-    for _, to, message in journal.mail_for([root_of(run_id)]):
-        if to == question.run_id and message.get("kind") == "answer" and message.get("number") == question.number:
-            resume = with_home(f"flowmetal resume {root_of(run_id)}", home)
-            raise UsageError("it has an answer already, which the run has not read yet", remedy=f"go on with {resume}")
+    if (question.run_id, question.number) in answers_in_mail(journal, root_of(run_id)):
+        resume = with_home(f"flowmetal resume {root_of(run_id)}", home)
+        raise UsageError("it has an answer already, which the run has not read yet", remedy=f"go on with {resume}")
     letter = {"kind": "answer", "number": question.number, "text": text}
     if _post(journal, journal.require(root_of(run_id)), question.run_id, letter, home, quiet) and not quiet:
         _say(f"{question.run_id} has its answer to #{question.number}")
@@ -136,7 +138,15 @@ def _post(journal: Journal, root: Header, run_id: str, message: dict[str, Any], 
     return False
 
 
-def _list(found: list[Question], home: str | None, command: str) -> None:
+def _may_ask(journal: Journal, header: Header, home: str | None) -> str:
+    """What to do with a run that nobody drives and that asks nothing yet; "" when it has ended or somebody does."""
+    root = journal.require(root_of(header.run_id))
+    if header.is_finished or not is_interrupted(journal, root):
+        return ""
+    return f"it may ask when it is resumed: {with_home(f'flowmetal resume {root.run_id}', home)}"
+
+
+def _list(found: list[Question], home: str | None, command: str, otherwise: str) -> None:
     for question in found:
         print(_line(question))
         answers = question.command(home)
@@ -144,7 +154,7 @@ def _list(found: list[Question], home: str | None, command: str) -> None:
             print(f"  {answers}")
     if not found:
         what = "no grant" if command == "grant" else "no answer"
-        _say(f"it waits for {what}")
+        _say(f"it waits for {what}{f'; {otherwise}' if otherwise else ''}")
 
 
 def _line(question: Question) -> str:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 
 from flowmetal.cli.prompting import Prompts
-from flowmetal.cli.questions import GRANT, Question
+from flowmetal.cli.questions import GRANT, Question, answers_in_mail
 from flowmetal.cli.reading import count_errs
-from flowmetal.cli.text import continued, printable, show_call
+from flowmetal.cli.text import continued, cut, printable, show_call
 from flowmetal.identity import child_id
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -36,6 +36,7 @@ class Display:
         self._prompts: Prompts | None = None
         self._names: dict[str, str] = {}
         self._errs: dict[str, int] = {}
+        self._answered: dict[tuple[str, int], str] = {}
 
     def notice(self, text: str) -> None:
         """Says something about what Flowmetal does."""
@@ -58,7 +59,11 @@ class Display:
 
     def adopted(self, root: Header) -> None:
         """A root run that began earlier is driven here from now on; what it has recorded is looked through."""
-        if not self._quiet and not root.is_finished:
+        if root.is_finished:
+            return
+        # Read before the engine does, which looks for mail in a later turn.
+        self._answered |= answers_in_mail(self._journal, root.run_id)
+        if not self._quiet:
             self._errs[root.run_id] = count_errs(self._journal, root.run_id)
 
     def errs(self, root_id: str) -> int:
@@ -99,6 +104,10 @@ class Display:
     def asked(self, run_id: str, number: int, reason: str, text: str) -> None:
         """An action waits for a person; told even to who wants quiet, for nothing happens before an answer."""
         question = Question(run_id, number, reason, text, 0, 0)
+        answer = self._answered.pop((run_id, number), None)
+        if answer is not None and reason != GRANT:
+            self.notice(f"{self._prefix(run_id)}{cut(question.words, _FIELDS_WIDTH)} is answered: {answer}")
+            return
         if self._prompts is not None and reason != GRANT:
             self._prompts.ask(question)
         else:

@@ -15,7 +15,6 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
 
 _POLL_SECONDS = 0.1
-_ROOM = 80
 
 Show = Callable[[Journal, str, int, Event], None]
 
@@ -100,7 +99,7 @@ class Printer:
                 return f"#{number} → {event_words.late(journal, run_id, event)}"
             name, action = self._open.pop((run_id, number), (f"#{number}", event))
             came = event_words.came_of(journal, run_id, fields["value"])
-            why = event_words.why(action, event, is_denied=came.startswith("Err(denied)"), room=_ROOM - len(came))
+            why = event_words.why(action, event, is_denied=came.startswith("Err(denied)"))
             return f"{name} → {came}{why}"
         if event.kind == "timer_fired":
             return f"{self._open.pop((run_id, number), (f'#{number}', event))[0]} is over"

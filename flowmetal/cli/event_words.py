@@ -115,8 +115,8 @@ def late(journal: Journal, run_id: str, event: Event) -> str:
     return f"{came_of(journal, run_id, event.fields['value'])}, too late to matter"
 
 
-def why(action: Event, result: Event, *, is_denied: bool, room: int) -> str:
-    """Where a result comes from and whose doing it was, as far as there is ``room`` for what all is well with."""
+def why(action: Event, result: Event, *, is_denied: bool) -> str:
+    """Where a result comes from and whose doing it was."""
     fields = result.fields
     if fields.get("taken_from"):
         return f"  (taken over from #{fields['taken_from']})"
@@ -124,7 +124,7 @@ def why(action: Event, result: Event, *, is_denied: bool, room: int) -> str:
     if is_denied and modules:
         return f"  (asked by {cut(printable(', '.join(map(short_name, modules))), _DETAILS_LIMIT)})"
     by = printable(", ".join(fields.get("by", ())))
-    return f"  (by {by})" if by and len(by) < room else ""
+    return f"  (by {cut(by, _DETAILS_LIMIT)})" if by else ""
 
 
 def other(event: Event) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from flowmetal.cli import event_words
+from flowmetal.cli.questions import INTERRUPTED
 from flowmetal.cli.reading import flow_of, is_interrupted, load
 from flowmetal.cli.text import printable, show_call, show_moment, show_seconds, with_home
 from flowmetal.errors import JournalError
@@ -22,7 +23,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
 
 _MOST_NESTED = 100
-_WIDTH = 120
+_BESIDE_GRANTS = 60
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class _Row:
     done: bool = True
     result: Event | None = None
     notes: list[str] = field(default_factory=list)
+    # Why a person was asked last; "" when what was asked is over.
+    asked: str = ""
 
 
 def print_tree(journal: Journal, header: Header, home: str | None) -> None:
@@ -141,7 +144,7 @@ class _Tree:
         if self._mark:
             text += self._mark(run_id, row.number)
         elif row.result is not None:
-            text += event_words.why(event, row.result, is_denied="Err(denied)" in text, room=_WIDTH - len(text))
+            text += event_words.why(event, row.result, is_denied="Err(denied)" in text)
         return f"{text}{event_words.place(event)}"
 
     def _outcome(self, run_id: str, row: _Row) -> str:
@@ -149,7 +152,8 @@ class _Tree:
         value = event.fields.get("value") if row.result is None else row.result.fields.get("value")
         if value is not None:
             words = event_words.came_of_wait(self._journal, run_id, event, value)
-            words = words or event_words.came_of(self._journal, run_id, value)
+            limit = _BESIDE_GRANTS if row.result is not None and row.result.fields.get("by") else 100
+            words = words or event_words.came_of(self._journal, run_id, value, limit)
             if self._drawn and words.startswith("Err("):
                 words = f"\x1b[31m{words}\x1b[0m"
             took = ""
@@ -167,6 +171,10 @@ class _Tree:
         print(f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}")
 
 
+def _is_interrupted(journal: Journal, run_id: str, result: Event) -> bool:
+    return event_words.came_of(journal, run_id, result.fields["value"]).startswith("Err(interrupted)")
+
+
 def _rows(journal: Journal, run_id: str) -> Iterator[_Row]:
     """The lines of one run in order, each with its result if there is one."""
     queue: deque[_Row] = deque()
@@ -179,8 +187,13 @@ def _rows(journal: Journal, run_id: str) -> Iterator[_Row]:
                 queue.append(_Row(event, number))
             elif row is not None:
                 row.result, row.done = event, True
+                if row.asked == INTERRUPTED and _is_interrupted(journal, run_id, event):
+                    row.notes.append("answered: fail")
         elif event.kind in ("attempt", "asked") and number in waiting:
             note = event_words.other(event)
+            if waiting[number].asked == INTERRUPTED and event.kind == "attempt" and event.fields["repeated"]:
+                waiting[number].notes.append("answered: repeat")
+            waiting[number].asked = event.fields["reason"] if event.kind == "asked" else ""
             # A question is asked anew after each grant and each resume.
             if note not in waiting[number].notes[-1:]:
                 waiting[number].notes.append(note)

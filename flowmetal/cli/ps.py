@@ -87,7 +87,7 @@ def _data(journal: Journal, header: Header, now_ms: int) -> dict[str, Any]:
 def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str | None) -> None:
     from flowmetal.cli.reading import flow_of, is_interrupted, seconds_of
     from flowmetal.cli.table import print_table
-    from flowmetal.cli.text import printable, show_moment, show_seconds, with_home
+    from flowmetal.cli.text import printable, show_moment, show_seconds
 
     rows = []
     for header in headers:
@@ -95,7 +95,7 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str
         if header.moved_to:
             note = printable(_moved(header))
         elif is_interrupted(journal, header):
-            note = f"interrupted: {with_home(f'flowmetal resume {header.run_id}', home)}"
+            note = printable(_goes_on_with(journal, header, home))
         duration = show_seconds(seconds_of(header, now_ms))
         rows.append(
             [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]
@@ -104,6 +104,22 @@ def _print_table(journal: Journal, headers: list[Header], now_ms: int, home: str
         print_table(["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"], rows)
     else:
         print("no runs", file=sys.stderr)
+
+
+def _goes_on_with(journal: Journal, header: Header, home: str | None) -> str:
+    """What an interrupted run waits for, if it is a person, and the command for it."""
+    from flowmetal.cli.questions import GRANT, INPUT, answers_in_mail, latest_questions
+    from flowmetal.cli.text import with_home
+
+    resume = with_home(f"flowmetal resume {header.run_id}", home)
+    if header.status == "paused":
+        return f"interrupted: {resume}"
+    asked = latest_questions(journal, [header.run_id])
+    answered = answers_in_mail(journal, header.run_id) if asked else {}
+    for question in asked:
+        if (question.run_id, question.number) not in answered and question.reason in (INPUT, GRANT):
+            return f"interrupted, {question.summary}: {question.command(home) or resume}"
+    return f"interrupted: {resume}"
 
 
 def _moved(header: Header) -> str:

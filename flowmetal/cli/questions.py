@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
-from flowmetal.cli.text import with_home
+from flowmetal.cli.text import cut, printable, with_home
+from flowmetal.journal import event_reading
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
-from flowmetal.journal.keys import root_of
+from flowmetal.journal.keys import own_range, parse_event_key, place_of, root_of
 
 INPUT: Final = "input"
 GRANT: Final = "grant"
 INTERRUPTED: Final = "interrupted"
+_MOST_EVENTS: Final = 1_000
+_SUMMARY: Final = 60
 DECISIONS: Final = ("repeat", "fail")
 """What may be answered about an action that was interrupted."""
 
@@ -35,6 +38,11 @@ class Question:
     def words(self) -> str:
         """The question itself."""
         return self.text.partition("\n")[2] if self.reason == GRANT else self.text
+
+    @property
+    def summary(self) -> str:
+        """Why it is asked and what, in one short line."""
+        return f"{self.reason}: {cut(printable(self.words), _SUMMARY)}"
 
     def command(self, home: str | None) -> str:
         """The command line that answers it; "" if no grant can be named."""
@@ -66,6 +74,49 @@ def open_questions(journal: Journal, header: Header) -> list[Question]:
             # What was not enough was asked for again after the grants, so what was asked before them is over.
             found += [q for q in _asked(journal, each.run_id) if q.reason != GRANT or q.sequence > granted_at]
     return sorted(found, key=lambda question: question.sequence)
+
+
+def latest_questions(journal: Journal, run_ids: Iterable[str]) -> list[Question]:
+    """What runs of one root wait for, the oldest first, as far as the latest events of each tell."""
+    found: list[Question] = []
+    granted_at = -1
+    for run_id in run_ids:
+        if granted_at < 0:
+            granted_at = max(
+                (at for at, kind, _, _ in _latest(journal, root_of(run_id)) if kind == "grants"), default=0
+            )
+        over: set[int] = set()
+        for at, kind, data, place in _latest(journal, run_id):
+            if kind not in ("asked", "result", "attempt"):
+                continue
+            event = event_reading.decode(data, place)
+            number = event.fields["number"]
+            if kind == "attempt" and not number:
+                break
+            if kind == "asked" and number not in over:
+                reason, text = event.fields["reason"], event.fields["text"]
+                if reason != GRANT or at > granted_at:
+                    found.append(Question(run_id, number, reason, text, event.at_ms, at))
+            over.add(number)
+    return sorted(found, key=lambda question: question.sequence)
+
+
+def _latest(journal: Journal, run_id: str) -> list[tuple[int, str, bytes, str]]:
+    """(sequence, kind, record, place) of the latest events of a run, the newest first."""
+    with journal.store.view() as view:
+        return [
+            (parse_event_key(key)[1], event_reading.kind_of(data), data, place_of("events", key))
+            for key, data in islice(view.scan("events", *own_range(run_id), reverse=True), _MOST_EVENTS)
+        ]
+
+
+def answers_in_mail(journal: Journal, root_id: str) -> dict[tuple[str, int], str]:
+    """The answers that a root run and those below it have not read yet, by run and action."""
+    return {
+        (to, message["number"]): str(message.get("text", ""))
+        for _, to, message in journal.mail_for([root_id])
+        if message.get("kind") == "answer" and type(message.get("number")) is int
+    }
 
 
 def _asked(journal: Journal, run_id: str) -> Iterator[Question]:

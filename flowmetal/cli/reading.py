@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from flowmetal.assembly import home_path, open_journal
+from flowmetal.cli.questions import latest_questions
 from flowmetal.cli.text import show_moment
 from flowmetal.errors import UsageError
 from flowmetal.journal import event_reading
@@ -21,6 +22,7 @@ from flowmetal.language.labels import short_name
 from flowmetal.values import Wire, to_json_data, unpack
 
 _MOST_LOOKED_AT = 2_000
+_MOST_ASKED = 50
 _MOST_EVENTS = 1_000
 _MOST_COUNTED = 20_000
 
@@ -129,11 +131,15 @@ def count_errs(journal: Journal, root_id: str) -> int:
 
 
 def waits_for(journal: Journal, header: Header, now_ms: int) -> str:
-    """What an unfinished root run waits for: a timer, or the innermost of what it started."""
+    """What an unfinished root run waits for: a person, a timer, or the innermost of what it started."""
     open_runs = {header.run_id: header}
     for below in islice(journal.descendants(header.run_id), _MOST_LOOKED_AT):
         if not below.is_finished:
             open_runs[below.run_id] = below
+    questions = latest_questions(journal, islice(open_runs, _MOST_ASKED))
+    if questions:
+        more = f", and {len(questions) - 1} more" if len(questions) > 1 else ""
+        return f"{questions[0].summary}{more}"
     parents = {each.parent for each in open_runs.values()}
     leaves = [each for each in open_runs.values() if each.run_id not in parents]
     if len(leaves) > 1:

@@ -172,13 +172,19 @@ def test_an_answer_waits_for_the_run(cli: Cli) -> None:
     cli.file("a.flow", ASKS.replace(', "evil\\x1b[31m\\nflowmetal: yes? "', ","))
     process = cli.start("run", "a.flow:main", "--id", "a1")
     waits(cli, "a1", 1)
+    assert re.search(r"  input: name\? *\n", cli("ps").out)
     process.kill()
     cli.end(process)
+    assert "interrupted, input: name? : flowmetal answer a1 ANSWER --action 1" in cli("ps").out
     assert "it is kept until: flowmetal resume a1\n" in cli("answer", "a1", "Ada").err
+    assert "interrupted: flowmetal resume a1" in cli("ps").out
     again = cli("answer", "a1", "Bob")
     assert again.code == 2
     assert "it has an answer already" in again.err
-    assert cli("resume", "a1").out.split() == ["[", '"Ada"', "]"]
+    done = cli("resume", "a1")
+    assert done.out.split() == ["[", '"Ada"', "]"]
+    assert "flowmetal: name?  is answered: Ada\n" in done.err
+    assert "flowmetal answer a1" not in done.err
 
 
 def test_what_was_interrupted_is_repeated_when_somebody_says_so(cli: Cli) -> None:
@@ -191,8 +197,11 @@ def test_what_was_interrupted_is_repeated_when_somebody_says_so(cli: Cli) -> Non
     until(lambda: (cli.folder / "begun").exists())
     process.kill()
     cli.end(process)
+    for words in (["answer", "i1"], ["answer", "i1", "repeat"]):
+        assert "it may ask when it is resumed: flowmetal resume i1" in cli(*words).err
     process = cli.start("resume", "i1")
     waits(cli, "i1", 1)
+    assert "interrupted: exec was interrupted and may have run" in cli("ps").out
     wrong = cli("answer", "i1", "repaet")
     assert wrong.code == 2
     assert "did you mean `repeat`" in wrong.err
@@ -201,7 +210,8 @@ def test_what_was_interrupted_is_repeated_when_somebody_says_so(cli: Cli) -> Non
     assert (done.code, done.out) == (0, "again\n\n")
     log = cli("log", "i1").out
     assert "(asked: exec was interrupted and may have run: repeat it? (repeat/fail))" in log
-    assert "(attempt 1 again, the first may have run)" in log
+    assert "(answered: repeat)  (attempt 1 again, the first may have run)" in log
+    assert "(by exec=/" in log
 
 
 # -- the terminal --------------------------------------------------------------------------------------
