@@ -59,6 +59,7 @@ async def replay_all(journal: Journal, headers: list[Header], slice_events: int 
             "attempt": header.attempt,
             "started_ms": own.at_ms,
             "inlining": True,
+            "base": 0,
             "line": own.fields.get("line", ""),
             "replay": True,
         }
