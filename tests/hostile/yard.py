@@ -32,7 +32,7 @@ from flowmetal.testing.harness import NO_ARGS, Lab, TextSources
 from flowmetal.values import failure_of, is_ok, unpack
 from tests.hostile.case import MAIN, Case
 
-STOP_SECONDS: Final = 200.0
+STOP_SECONDS: Final = 600.0
 """Only so that a hanging case ends; nothing is said about speed."""
 
 MOST_GROWTH_BYTES: Final = 96 * MIB
