@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flowmetal.cli.options import RUN_OPTIONS
 from flowmetal.cli.text import printable
 from flowmetal.errors import UsageError, ValueCodecError, did_you_mean
 from flowmetal.language.argument_texts import load_json
@@ -24,14 +25,27 @@ def option_of(argument: Argument) -> str:
 
 
 def usage_of(argument: Argument) -> str:
-    """The option with what it takes: ``--input-data TEXT``, ``--dry/--no-dry``."""
+    """The option with what it takes: ``--input-data TEXT``, ``--dry/--no-dry``; after ``--`` if it has our name."""
     option = option_of(argument)
+    if is_hidden(argument):
+        option = f"-- {option}"
     if argument.type == "bool":
         return f"{option}/--no-{option[2:]}"
     if argument.type == "choice":
         choices = argument.options["choices"]
         return f"{option} {'|'.join(each if isinstance(each, str) else to_text(each) for each in choices)}"
     return f"{option} {_METAVARS.get(argument.type, argument.type.upper())}"
+
+
+def is_hidden(argument: Argument) -> bool:
+    """Whether an option of ``flowmetal run`` itself has its name, so that it comes after ``--``."""
+    return option_of(argument) in RUN_OPTIONS
+
+
+def meant(token: str) -> str:
+    """A half-sentence that names the option of ``flowmetal run`` that ``token`` is nearly, or ""."""
+    name = token.partition("=")[0]
+    return did_you_mean(name, RUN_OPTIONS) if name.startswith("--") else ""
 
 
 def describe(argument: Argument) -> str:
@@ -65,8 +79,9 @@ def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str
         UsageError: anything that does not fit the declarations.
     """
     if not flow.declared and (tokens or file):
+        near = next((near for each in tokens if (near := meant(each))), "")
         raise UsageError(
-            f"{target} declares no arguments, so it takes none from the command line",
+            f"{target} declares no arguments, so it takes none from the command line{near}",
             place=flow.place,
             remedy=f'declare them: {flow.name} = flow(…, args = {{"{_name_in(tokens)}": args.string()}})',
         )
@@ -80,7 +95,10 @@ def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str
         bind(target, flow.arguments, [], pairs)
     except UsageError as error:
         lists = f"`flowmetal run {target} --help` lists its arguments"
-        raise UsageError(error.message, place=error.place, remedy=error.remedy or lists) from None
+        hidden = [option_of(each) for each in flow.arguments if is_hidden(each) and f"`{each.name}`" in error.message]
+        if hidden:
+            lists = f"`{hidden[0]}` is an option of run too: the flow's comes after `--`, … -- {hidden[0]} VALUE"
+        raise UsageError(error.message, place=error.place, remedy=lists if hidden else error.remedy or lists) from None
     return pairs
 
 
@@ -165,7 +183,8 @@ def _pair(flow: FlowInfo, target: str, tokens: list[str]) -> Iterator[tuple[Argu
             continue
         argument = options.get(name)
         if argument is None:
-            raise UsageError(f"{target} has no argument `{name}`{did_you_mean(name, [*options, *negations])}")
+            near = did_you_mean(name, [*options, *negations]) or meant(name)
+            raise UsageError(f"{target} has no argument `{name}`{near}")
         if argument.type == "bool" and not equals:
             yield argument, "true"
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowmetal.cli.flow_arguments import describe, usage_of
+from flowmetal.cli.flow_arguments import describe, is_hidden, usage_of
 from flowmetal.cli.text import printable
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import UsageError, did_you_mean
@@ -59,7 +59,10 @@ def commands(program: ProgramState, file: str, title: str) -> str:
 
 
 def _required(flow: FlowInfo) -> str:
-    return "".join(f" {usage_of(argument)}" for argument in flow.arguments if argument.required)
+    required = [argument for argument in flow.arguments if argument.required]
+    usages = [usage_of(argument) for argument in required if not is_hidden(argument)]
+    hidden = [usage_of(argument).removeprefix("-- ") for argument in required if is_hidden(argument)]
+    return "".join(f" {each}" for each in [*usages, *(["--", *hidden] if hidden else [])])
 
 
 def help_text(program: ProgramState, file: str, name: str) -> str:

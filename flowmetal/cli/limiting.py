@@ -22,7 +22,9 @@ def parse_limits(texts: Iterable[str], base: Limits | None = None) -> Limits:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise UsageError(
-                f"`--limit {text}` is no limit", remedy="write --limit NAME=VALUE, such as cpu_seconds=30s"
+                f"`--limit {text}` is no limit",
+                remedy="write --limit NAME=VALUE, such as cpu_seconds=30s; an argument of the flow that is called "
+                "`limit` comes after `--`",
             )
         if given.get(name, value) != value:
             raise UsageError(f"the limit `{name}` is given twice")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from flowmetal.errors import FlowmetalError, UsageError
+
+RUN_OPTIONS: Final = (
+    *("--id", "--allow", "--allow-all", "--allow-for", "--deny", "--on-deny", "--label", "--timeout", "--args"),
+    *("--limit", "--home", "--quiet", "--json", "--help"),
+)
+"""The long options of ``flowmetal run`` itself, which win over a flow's of the same name."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

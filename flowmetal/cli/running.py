@@ -11,7 +11,7 @@ from flowmetal.assembly import locate_program, plugins
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
-from flowmetal.cli.flow_arguments import read_arguments
+from flowmetal.cli.flow_arguments import meant, read_arguments
 from flowmetal.cli.granting import all_granted, trusted_project
 from flowmetal.cli.limiting import parse_limits
 from flowmetal.cli.options import parse_labels
@@ -121,7 +121,7 @@ def no_arguments(program: ProgramState, file: str, theirs: list[str], args_file:
     if theirs or args_file:
         given = theirs[0] if theirs else f"--args {args_file}"
         raise UsageError(
-            f"the body of {file} takes no arguments, but got `{given}`",
+            f"the body of {file} takes no arguments, but got `{given}`{meant(given)}",
             remedy=flow_listing.commands(program, file, "to run one flow:"),
         )
     return []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
+from flowmetal.cli.options import RUN_OPTIONS
+from flowmetal.cli.run import command
 from tests.cli.conftest import Cli
 
 CALL = 'if __name__ == "__flow__":\n    f()\n'
@@ -85,6 +88,26 @@ def test_an_argument_named_like_an_option_of_run(cli: Cli) -> None:
     assert cli("run", "a.flow:ident", "--id", "r1", "--", "--id", "7").out == "7\n"
     assert cli("run", "a.flow:ident", "--id", "r2").out == "no id\n"
     assert {row["run"] for row in cli("ps", "--json").lines} == {"r1", "r2"}
+
+
+def test_an_argument_with_our_name_is_listed_as_it_is_given(cli: Cli) -> None:
+    text = 'step = flow(lambda fctx: fctx.args.limit, args = {"limit": args.string(), "n": args.int(default = 1)})\n'
+    cli.file("s.flow", text + "bare = flow(lambda fctx: 1)\n")
+    assert "    -- --limit TEXT" in cli("flows", "s.flow").out
+    assert "flowmetal run s.flow:step -- --limit TEXT\n" in cli("run", "s.flow", "--n", "1").err
+    assert "comes after `--`" in cli("run", "s.flow:step", "--limit", "20s").err
+    assert "the flow's comes after `--`, … -- --limit VALUE" in cli("run", "s.flow:step", "--n", "2").err
+    assert cli("run", "s.flow:step", "--", "--limit", "20s").out == "20s\n"
+    for words in (["--limi", "3"], ["--limi=3"]):
+        for target in ("s.flow:step", "s.flow:bare", "s.flow"):
+            done = cli("run", target, *words)
+            assert (done.code, "did you mean `--limit`?" in done.err) == (2, True), done.err
+    assert "did you mean `--on-deny`" in cli("run", "s.flow:step", "--on-den", "wait").err
+
+
+def test_the_options_of_run_are_known() -> None:
+    own = [option for param in command.params if isinstance(param, click.Option) for option in param.opts]
+    assert {*RUN_OPTIONS} == {*(option for option in own if option.startswith("--")), "--help"}
 
 
 def test_help_of_a_flow(cli: Cli) -> None:
