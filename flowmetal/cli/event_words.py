@@ -145,10 +145,18 @@ def other(event: Event) -> str:
     return event.kind
 
 
+def is_beginning(event: Event) -> bool:
+    """Whether an event says no more than that an attempt, planned before, begins now."""
+    fields = event.fields
+    return event.kind == "attempt" and not fields["repeated"] and not fields.get("reason")
+
+
 def _attempt(event: Event) -> str:
     fields = event.fields
     if fields["repeated"]:
         return f"attempt {fields['attempt']} again, the first may have run"
+    if is_beginning(event):
+        return f"attempt {fields['attempt']} begins"
     due_ms = fields.get("due_ms")
     delay = f" in {_duration(max(0, due_ms - event.at_ms) / 1_000)}" if due_ms is not None else ""
     reason = f": {cut(printable(fields['reason']), _DETAILS_LIMIT)}" if fields.get("reason") else ""

@@ -195,7 +195,7 @@ def _rows(journal: Journal, run_id: str) -> Iterator[_Row]:
                 waiting[number].notes.append("answered: repeat")
             waiting[number].asked = event.fields["reason"] if event.kind == "asked" else ""
             # A question is asked anew after each grant and each resume.
-            if note not in waiting[number].notes[-1:]:
+            if note not in waiting[number].notes[-1:] and not event_words.is_beginning(event):
                 waiting[number].notes.append(note)
         elif event.kind == "action" and "value" not in event.fields:
             verb = str(event.fields["callee"])

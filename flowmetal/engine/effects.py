@@ -149,9 +149,13 @@ class Effects:
         if action.asked == ASKED_INTERRUPTED:
             self._ask_whether_to_repeat(flight)
         elif action.asked or flight.effect.mode == "person":
+            if action.asked == ASKED_GRANT:
+                self._note_begun(flight)
             self._begin(flight)
-        elif action.retry_due_ms is not None and self._ledger.now_ms < action.retry_due_ms:
-            self._begin_later(flight, (action.retry_due_ms - self._ledger.now_ms) / 1_000)
+        elif action.retry_due_ms is not None:
+            # Planned and not begun, whatever the clock says; one that was set back must not make the pause longer.
+            left_ms = min(action.retry_due_ms - self._ledger.now_ms, action.retry_delay_ms)
+            self._begin_later(flight, max(0.0, left_ms / 1_000))
         elif flight.policy.interrupted == "never":
             self._land(flight, err(interrupted_failure(flight)))
         elif flight.policy.interrupted == "ask":
@@ -169,6 +173,11 @@ class Effects:
             flight.run_id.encode(), events.attempt(self._ledger.now_ms, flight.action.number, flight.attempt, True)
         )
         self._begin(flight)
+
+    def _note_begun(self, flight: Flight) -> None:
+        """Writes down that an attempt which was put off begins: from here on it may have run."""
+        number = flight.action.number
+        self._ledger.append(flight.run_id.encode(), events.attempt(self._ledger.now_ms, number, flight.attempt))
 
     # -- deciding and performing -----------------------------------------------------------------------
 
@@ -291,6 +300,7 @@ class Effects:
         def begin() -> None:
             if flight.generation == generation and flight.wanted:
                 self._ledger.tick()
+                self._note_begun(flight)
                 self._begin(flight)
                 self._settle()
 
@@ -331,6 +341,8 @@ class Effects:
         self._forget(flight)
         if root_of(flight.run_id) not in self._runs.roots:
             return  # stopped meanwhile, and perhaps another engine's by now
+        # Whatever way it came: nothing goes from here to the journal with a secret in it.
+        result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted:
             by = [str(each.grant) for each in flight.allowed]
             self._deliver(flight.run_id, flight.action, result, by)
@@ -386,6 +398,7 @@ class Effects:
             if flight.root is root and flight.asked == ASKED_GRANT and flight.wanted:
                 flight.asked = ""  # what it still lacks is an event after this one
                 self._runs.mark(flight.run_id, "running")
+                self._note_begun(flight)
                 self._begin(flight)
 
     # -- ends ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
 from flowmetal.clock import Alarm
@@ -15,6 +15,9 @@ from flowmetal.permissions.decision import Allowed
 from flowmetal.policy import Policy
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, Wire, err, from_python, ok
+
+
+_MOST_RETRY_AFTER_SECONDS: Final = 86_400
 
 
 @dataclass(slots=True, eq=False)
@@ -134,4 +137,6 @@ def retry_after_seconds(failure: Failure) -> float:
     details = failure.details
     pairs = details["dict"] if isinstance(details, dict) and "dict" in details else []
     seconds = dict(zip(map(str, pairs[::2]), pairs[1::2], strict=True)).get("retry_after_seconds")
-    return max(0.0, float(seconds)) if isinstance(seconds, int | float) else 0.0
+    if not isinstance(seconds, int | float) or not 0 < seconds:
+        return 0.0
+    return float(min(seconds, _MOST_RETRY_AFTER_SECONDS))

@@ -125,7 +125,9 @@ class OpenAction:
     modules: tuple[str, ...] = ()
     at_ms: int = 0
     attempt: int = 1
+    # When an attempt that has not begun is due, and how long the pause before it was to be.
     retry_due_ms: int | None = None
+    retry_delay_ms: int = 0
     # Why a person was asked; "" if nobody was.
     asked: str = ""
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flowmetal.actions.effect import EffectFailure
+from flowmetal.actions.registry import STANDARD, Registry
+from flowmetal.actions.services import Services
+from flowmetal.clock import SystemClock
 from flowmetal.testing.effects import scripted
 from flowmetal.testing.harness import Lab, failure_of, in_loop, value_of
 
@@ -38,7 +42,9 @@ class Flaky:
 
 
 def attempts(lab: Lab, run_id: str = "r.1") -> list[dict[str, Any]]:
-    return [dict(event.fields) for event in lab.events(run_id) if event.kind == "attempt"]
+    """What was planned or begun again; that a planned one began is left out."""
+    found = [dict(event.fields) for event in lab.events(run_id) if event.kind == "attempt"]
+    return [each for each in found if "reason" in each or each["repeated"]]
 
 
 @pytest.mark.parametrize(
@@ -77,14 +83,14 @@ def test_pauses_grow_and_are_recorded(lab: Lab) -> None:
     lab.registry = scripted("inline", read=Flaky(4))
     text = 'return unwrap(a.read("f", retries = 4, retry_delay = "10ms", max_retry_delay = "30ms"))'
     assert value_of(lab.run(main_of(text))) == "f at 5"
-    events = [event for event in lab.events("r.1") if event.kind == "attempt"]
+    events = [event for event in lab.events("r.1") if event.kind == "attempt" and "due_ms" in event.fields]
     assert [event.fields["due_ms"] - event.at_ms for event in events] == [10, 20, 30, 30]
 
 
 def test_who_asks_to_be_left_alone_is(lab: Lab) -> None:
     lab.registry = scripted("inline", read=Flaky(1, retry_after_seconds=0.15))
     assert value_of(lab.run(main_of('return unwrap(a.read("f", retries = 1, retry_delay = 0))'))) == "f at 2"
-    (event,) = [event for event in lab.events("r.1") if event.kind == "attempt"]
+    (event,) = [event for event in lab.events("r.1") if event.kind == "attempt" and "due_ms" in event.fields]
     assert event.fields["due_ms"] - event.at_ms == 150
 
 
@@ -442,3 +448,122 @@ def test_what_fails_after_an_interruption_may_have_run(lab: Lab) -> None:
 
     in_loop(life)
     assert failure_of(lab.resume()).details == {"dict": ["why", 1, "may_have_run", True]}
+
+
+class SetBack(SystemClock):
+    """A clock that somebody sets back by an hour."""
+
+    def __init__(self) -> None:
+        self.by_seconds = 0.0
+
+    def now(self) -> float:
+        return super().now() - self.by_seconds
+
+
+@pytest.mark.parametrize("is_set_back", [False, True])
+def test_a_second_attempt_that_a_kill_cut_off_is_known_as_such(lab: Lab, is_set_back: bool) -> None:
+    """Whatever the clock says by then: that it began is written down."""
+    begun: list[str] = []
+
+    async def stuck(args: Any) -> str:
+        begun.append("t")
+        if len(begun) == 2:
+            await asyncio.sleep(60)
+        raise EffectFailure("no")
+
+    clock = SetBack()
+    lab.registry, lab.clock = scripted("async", read=stuck), clock
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            text = 'return a.read("f", retries = 1, retry_delay = "50ms", interrupted = "never")'
+            await lab.start(engine, main_of(text))
+            while len(begun) < 2:
+                await asyncio.sleep(0.005)
+            await engine.stop()
+
+    in_loop(life)
+    clock.by_seconds = 3_600 if is_set_back else 0
+    assert failure_of(lab.resume(seconds=10)).kind == "interrupted"
+    assert len(begun) == 2
+
+
+def test_a_pause_does_not_grow_when_the_clock_is_set_back(lab: Lab) -> None:
+    flaky = Flaky(1)
+    clock = SetBack()
+    lab.registry, lab.clock = scripted("inline", read=flaky), clock
+    text = main_of('return unwrap(a.read("f", retries = 1, retry_delay = "300ms", interrupted = "never"))')
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            while flaky.calls["f"] < 1:
+                await asyncio.sleep(0.005)
+
+    in_loop(life)
+    clock.by_seconds = 3_600
+    assert value_of(lab.resume(seconds=10)) == "f at 2"
+
+
+def test_what_was_granted_and_begun_is_known_as_such(lab: Lab) -> None:
+    """It waited for a grant, got it, and was under way when the engine ended."""
+    begun: list[str] = []
+
+    async def stuck(args: Any) -> str:
+        begun.append("t")
+        await asyncio.sleep(60)
+        return "never"
+
+    lab.registry, lab.allow = scripted("async", read=stuck), ()
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, main_of('return a.read("f", interrupted = "never")'), on_deny="wait")
+            while not any(event.kind == "asked" for event in lab.events("r.1")):
+                await asyncio.sleep(0.005)
+            lab.allow = ("read=.",)
+            engine.grant("r", lab.grants())
+            while not begun:
+                await asyncio.sleep(0.005)
+            await engine.stop()
+
+    in_loop(life)
+    assert failure_of(lab.resume(seconds=10)).kind == "interrupted"
+    assert len(begun) == 1
+
+
+def test_a_wish_to_be_left_alone_for_ever_is_cut(lab: Lab) -> None:
+    lab.registry = scripted("inline", read=Flaky(1, retry_after_seconds=1e300))
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, main_of('return a.read("f", retries = 1)'))
+            while not attempts(lab):
+                await asyncio.sleep(0.005)
+            await engine.stop()
+
+    in_loop(life)
+    (event,) = [event for event in lab.events("r.1") if event.kind == "attempt"]
+    assert event.fields["due_ms"] - event.at_ms == 86_400_000
+
+
+def test_the_last_words_of_all_attempts_hold_no_secret(lab: Lab) -> None:
+    """What is added to a failure when the time of all attempts is up is masked as everything is."""
+
+    class Held:
+        def text(self, name: str) -> str | None:
+            return "s3cr3t-token-of-this-run"
+
+    lab.services = Services(Held())
+    lab.allow = ("read=.", "secret=TOKEN@example.org")
+    read = STANDARD["read"]
+
+    def perform(_allowed: Any, args: Any, context: Any) -> str:
+        context.final_words.append(lambda: {"stdout": "token s3cr3t-token-of-this-run"})
+        raise EffectFailure("no")
+
+    effects = {**STANDARD, "read": replace(read, mode="inline", perform=perform)}
+    lab.registry = Registry(effects.values())
+    text = 'return a.read("f", retries = 3, retry_delay = "50ms", schedule_timeout = "20ms")'
+    assert failure_of(lab.run(main_of(text))).kind == "timeout"
+    assert "s3cr3t" not in str(lab.tree())
