@@ -34,6 +34,8 @@ _KNOWN: Final = {
 }
 SETTINGS: Final = frozenset({"name", "id", "detach", "interrupted", *_TRYING})
 """Settings of a start, which are never arguments of what is started."""
+EFFECT_SETTINGS: Final = _KNOWN["effect"]
+"""Settings that a call of an effect takes among its arguments."""
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MAX_RETRIES: Final = 1_000_000
 _MAX_KINDS: Final = 100

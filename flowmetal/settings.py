@@ -22,6 +22,9 @@ GIB: Final = 1024 * MIB
 MAX_DURATION_SECONDS: Final = 100 * 366 * 86_400
 """The longest sleep: a hundred years."""
 
+LEAST_CALL_DEPTH: Final = 20
+"""Frames that the names of the language need for themselves: with fewer no program loads."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -78,6 +81,11 @@ class Limits:
             if not good:
                 number = "a whole number" if field.type == "int" else "a number"
                 raise UsageError(f"the limit `{field.name}` is {number} above zero, not {value!r}")
+        if self.call_depth < LEAST_CALL_DEPTH:
+            raise UsageError(
+                f"the limit `call_depth` is at least {LEAST_CALL_DEPTH}, not {self.call_depth}",
+                remedy="a call of an action takes several frames itself",
+            )
 
     def to_data(self) -> dict[str, int | float]:
         """All limits by name, for the journal."""

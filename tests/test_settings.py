@@ -15,12 +15,17 @@ def test_limits_survive_the_journal() -> None:
 
 
 def test_what_is_not_named_has_its_default() -> None:
-    assert Limits.from_data({"call_depth": 10}) == Limits(call_depth=10)
+    assert Limits.from_data({"call_depth": 30}) == Limits(call_depth=30)
 
 
 def test_an_unknown_limit_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="no limit `fuel_tick`, did you mean `fuel_ticks`"):
         Limits.from_data({"fuel_tick": 1})
+
+
+def test_a_depth_with_which_no_program_loads_is_refused() -> None:
+    with pytest.raises(UsageError, match="`call_depth` is at least 20, not 19"):
+        Limits(call_depth=19)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "7", None, float("nan")])

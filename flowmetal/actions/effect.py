@@ -11,8 +11,11 @@ from typing import Any, Final, Literal, TypeAlias
 from flowmetal.actions.services import Services
 from flowmetal.errors import did_you_mean
 from flowmetal.permissions.decision import Allowed, Decision, Want
+from flowmetal.policy import EFFECT_SETTINGS
 from flowmetal.settings import Limits
-from flowmetal.values import Failure, Wire, from_python
+from flowmetal.values import Failure, Wire, from_python, to_text
+
+_MOST_SHOWN: Final = 80
 
 Arguments: TypeAlias = Mapping[str, Wire]
 """The arguments of one call by parameter name, complete and checked: what ``Effect.bind`` gives."""
@@ -130,7 +133,7 @@ class Effect:
                 if self.is_variadic:
                     more += (name, value)
                     continue
-                raise self._wrong(f"has no argument `{name}`{did_you_mean(name, names)}")
+                raise self._wrong(f"has no argument `{name}`{did_you_mean(name, [*names, *EFFECT_SETTINGS])}")
             if name in given:
                 raise self._wrong(f"is given `{name}` twice")
             given[name] = value
@@ -141,12 +144,19 @@ class Effect:
                 given[parameter.name] = parameter.default
             elif not TYPES[parameter.type](given[parameter.name]):
                 actual = type_name(given[parameter.name])
-                raise self._wrong(f"takes a {parameter.type} as `{parameter.name}`, not a value of type {actual}")
+                hint = _as_words(given[parameter.name]) if parameter.type == "list" else ""
+                raise self._wrong(f"takes a {parameter.type} as `{parameter.name}`, not a value of type {actual}{hint}")
         bound = {name: given[name] for name in names}
         return bound | {"args": list(args[len(names) :]), "kwargs": {"dict": more}} if self.is_variadic else bound
 
     def _wrong(self, problem: str) -> EffectFailure:
         return EffectFailure(f"{self.name} {problem}; it is called as {self.signature()}", kind="error")
+
+
+def _as_words(wire: Wire) -> str:
+    """How a text that was given for a list is written as one, or ""."""
+    fits = isinstance(wire, str) and len(wire) <= _MOST_SHOWN and wire.split()
+    return f" (write {to_text(wire.split())})" if fits else ""
 
 
 # -- types of parameters -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from flowmetal.actions.secrets import secret_names, want_secrets
 from flowmetal.permissions.decision import Want
 from flowmetal.permissions.environment import is_hijacking, is_name
 from flowmetal.permissions.paths import absolute
-from flowmetal.values import Wire
+from flowmetal.values import Wire, to_text
 
 MAX_STDIN_BYTES: Final = 1024 * 1024
 _MAX_CODE: Final = 255
@@ -79,6 +79,8 @@ def _argv(items: list[Wire]) -> list[str]:
             raise _wrong(f"argv[{index}] is a value of type {type_name(item)}, not a text")
         if "\0" in item:
             raise _wrong(f"argv[{index}] holds a NUL character")
+    if len(items) == 1 and "/" not in items[0] and len(items[0].split()) > 1:
+        raise _wrong(f"argv is a list of words: {to_text(items[0].split(), 100)}")
     if not items[0] or items[0].endswith("/"):
         raise _wrong("argv[0] names no program")
     return items

@@ -21,13 +21,14 @@ from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest, code_of
 from flowmetal.engine.table import ProgramState
-from flowmetal.errors import EXIT_OK, UsageError
+from flowmetal.errors import EXIT_OK, UsageError, did_you_mean
 from flowmetal.journal.headers import program_digest
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import check_user_id, new_run_id
 from flowmetal.journal.starting import Begun
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.permissions.packages import packages_of
 from flowmetal.permissions.vocabulary import PATH_EFFECTS
 from flowmetal.sources import working_directory
 from flowmetal.values import Wire, pack
@@ -81,6 +82,7 @@ def run_target(
         deadline_ms = int((now + timeout) * 1_000) if timeout is not None else None
         request = request_of(chosen, flow, file, kwargs, grants, labels_given, deadline_ms, on_deny)
         tell_missing(asked, display)
+        tell_strangers(asked, program, display)
         for notice in notices:
             display.notice(notice)
         begun = engine.begin(program, request)
@@ -154,6 +156,17 @@ def tell_missing(grants: GrantSet, display: Display) -> None:
         for effect, path, *_ in rows[option]:
             if effect in PATH_EFFECTS and not os.path.exists(path):
                 display.notice(f"--{option} {effect}={path}: there is no such file or directory yet")
+
+
+def tell_strangers(grants: GrantSet, program: ProgramState, display: Display) -> None:
+    """Says which grants are for modules or packages that the program has not loaded."""
+    named = [label for label, _ in grants.packages]
+    present = {*program.labels, *packages_of(program.labels, named)}
+    for label in named:
+        if label not in present:
+            what = "module" if label.startswith("//") else "package"
+            near = did_you_mean(label, present)
+            display.notice(f"--allow-for {label}: the program loads no {what} of this name{near}")
 
 
 def explain(begun: Begun, program: ProgramState, display: Display, home: str | None) -> None:

@@ -107,7 +107,7 @@ def read_samples(file: str, registry: Registry) -> dict[str, Wire]:
 
 
 def recorded_results(journal: Journal, run_id: str, registry: Registry) -> dict[bytes, list[Wire]]:
-    """The Results of all effects of a run and of those below it."""
+    """The Results of all effects of a run and of those below it, but for those that no grant allowed."""
     found: dict[bytes, list[tuple[int, Wire]]] = {}
     for each in chain([run_id], (header.run_id for header in journal.descendants(run_id))):
         for sequence, key, result in _results_of(journal, each, registry):
@@ -125,6 +125,8 @@ def _results_of(journal: Journal, run_id: str, registry: Registry) -> Iterator[t
         elif event.kind == "result" and not event.fields.get("late") and number in open_actions:
             results[number] = result = load(journal, run_id, event.fields["value"])
             asked_at, action = open_actions.pop(number)
+            if not is_ok(result) and failure_of(result).kind == "denied":
+                continue  # what it would have given is not known
             verb, _, name = str(action.fields["callee"]).partition(" ")
             if verb in _EFFECT_VERBS:
                 args, kwargs = load(journal, run_id, action.fields["args"])[:2]

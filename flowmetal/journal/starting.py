@@ -131,10 +131,14 @@ def _check_same(update: Update, existing: Header, request: StartRequest) -> None
         differences.append(f"the arguments ({_versus(update, request, _arguments)})")
     if existing.grants_digest != asked.grants_digest:
         differences.append(f"the grants ({_versus(update, request, _grants)})")
+    more = ""
+    if existing.grants_digest != asked.grants_digest:
+        verb = "rerun" if existing.is_finished else "resume"
+        more = f"; with more grants: flowmetal {verb} {existing.run_id} --allow …"
     if differences:
         raise ConflictError(
             f"the run `{existing.run_id}` exists and differs in {' and '.join(differences)}",
-            remedy="give another run id, or ask for it exactly as it was started",
+            remedy=f"give another run id, or ask for it exactly as it was started{more}",
         )
 
 

@@ -74,6 +74,9 @@ def not_granted(want: Want, lacking: dict[str, str], near: Iterable[Grant]) -> t
     elif package != ROOT:
         whom = f" to the package {package}, whose module {plain(lacking[package])} asked"
     hint = next((hint for grant in near if (hint := _near_miss(grant, want))), "")
+    if want.effect == "secret" and "@" not in want.resource:
+        words = f"secret={plain(want.resource)}@HOST, @exec:PROGRAM or @call:MODULE"
+        return f"{doing(want)} is not granted{whom}{hint}: allow it where it is to go, {words}", option
     advice = f"add {option}" if option.isprintable() else "grant its directory by hand, its name cannot be shown"
     return f"{doing(want)} is not granted{whom}{hint}: {advice}", option
 

@@ -172,7 +172,9 @@ def _program(text: str, world: World, denying: bool) -> tuple[str, str]:
         if denying:
             return named, named  # nothing to be started here, and denied should it come
         where = "" if "/" in name else " on the search path"
-        raise UsageError(f"there is no program `{plain(name)}`{where} that can be started")
+        is_here = "/" not in name and world.which(absolute(name, world.base_dir)) is not None
+        meant = f", did you mean `./{plain(name)}`?" if is_here else ""
+        raise UsageError(f"there is no program `{plain(name)}`{where} that can be started{meant}")
     path = absolute(world.canonical(absolute(found, world.base_dir)), "/")
     return (f"{path}@sha256:{digest}" if digest else path), named
 

@@ -202,6 +202,6 @@ if __name__ == "__flow__":
             assert "s3cr3t" not in str(event)
         lab.allow = ("read=.",)
         failure = failure_of(lab.run(text, "other"))
-        assert (failure.kind, "--allow 'secret=TOKEN@" in failure.message) == ("denied", True)
+        assert (failure.kind, "secret=TOKEN@HOST, @exec" in failure.message) == ("denied", True)
     finally:
         lab.store.close()

@@ -193,3 +193,36 @@ def test_what_the_command_line_says_of_a_package_is_all_of_it(project: Cli) -> N
     packages = project("show", "r1", "--json").json["grants"]["packages"]
     assert packages["//lib/x.flow"] == {"allow": [], "deny": []}
     assert len(packages["//y.flow"]["allow"]) == 1
+
+
+HINTS = """
+def _words(fctx):
+    return [each.error.message.partition(";")[0] for each in (
+        fctx.actions.exec("ls -l"), fctx.actions.exec(["ls -l"]), fctx.actions.read("x", retriess = 3),
+    )]
+
+words = flow(_words)
+reads = flow(lambda fctx: unwrap(fctx.actions.read("none")))
+"""
+
+
+def test_what_is_nearly_right_is_named(cli: Cli) -> None:
+    cli.file("h.flow", HINTS)
+    done = cli("run", "h.flow:words", "--allow-for", "//g.flow", "none", "--limit", "call_depth=20")
+    assert done.json == [
+        'exec takes a list as `argv`, not a value of type str (write ["ls", "-l"])',
+        'exec: argv is a list of words: ["ls", "-l"]',
+        "read has no argument `retriess`, did you mean `retries`?",
+    ]
+    assert "--allow-for //g.flow: the program loads no module of this name, did you mean `//h.flow`?" in done.err
+    cli.file("deploy.sh", "#!/bin/sh\n")
+    (cli.folder / "deploy.sh").chmod(0o755)
+    assert "did you mean `./deploy.sh`" in cli("run", "h.flow:words", "--allow", "exec=deploy.sh").err
+
+
+def test_a_run_that_was_denied_shows_the_way_to_more(cli: Cli) -> None:
+    cli.file("h.flow", HINTS)
+    assert cli("run", "h.flow:reads", "--id", "h1").code == 1
+    assert "with more grants: flowmetal rerun h1 --allow …" in cli("run", "h.flow:reads", "--id", "h1", "-A").err
+    planned = cli("plan", "--from", "h1", "h.flow:reads")
+    assert (planned.code, "(sample)" in planned.out) == (0, True), "a refusal says nothing of what is there"

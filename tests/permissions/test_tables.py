@@ -162,7 +162,7 @@ OK = ""
         ("secret=TOKEN@call:etl", "secret=TOKEN@call:etl.load", OK),
         ("secret=TOKEN@call:etl", "secret=TOKEN@call:etlx", "is for another destination"),
         ("secret=TOKEN@api.example", "secret=TOKEN", OK),
-        ("secret=OTHER@api.example", "secret=TOKEN", "TOKEN is not granted: add --allow 'secret=TOKEN@<HOST>'"),
+        ("secret=OTHER@api.example", "secret=TOKEN", "is to go, secret=TOKEN@HOST, @exec:PROGRAM or @call:MODULE"),
         ("secret=TOKEN@api.example !secret=TOKEN@*", "secret=TOKEN@api.example:443", "is denied"),
         ("secret=TOKEN@api.example !secret=TOKEN@api.example", "secret=TOKEN@api.example:443", "is denied"),
         ("net=*", "secret=TOKEN@api.example:443", "is not granted"),
