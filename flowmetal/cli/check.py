@@ -14,13 +14,13 @@ from flowmetal.cli.options import json_option, limit_option
 def command(files: tuple[str, ...], limits: tuple[str, ...], as_json: bool) -> int:
     """Check flow files, and what they load, without running a flow.
 
-    Finds what does not parse or load, types that do not fit, unknown names, and calls of flows and of the
+    Finds what does not parse or load, types that do not fit, unknown names, and calls of flows, of effects and of the
     prelude with wrong arguments.  Silent when all is well; exit code 1 when something was found, 2 when a file cannot
     be read.
     """
     import asyncio
 
-    from flowmetal.assembly import locate_program
+    from flowmetal.assembly import locate_program, registry
     from flowmetal.cli.limiting import parse_limits
     from flowmetal.cli.text import continued, drawn, json_text, printable
     from flowmetal.engine.checking import check_file
@@ -33,7 +33,7 @@ def command(files: tuple[str, ...], limits: tuple[str, ...], as_json: bool) -> i
     for _, label, sources in programs:
         sources.text_of(label)  # what cannot be read is no finding but an error
     for _, label, sources in programs:
-        for each in asyncio.run(check_file(label, sources, all_limits)):
+        for each in asyncio.run(check_file(label, sources, all_limits, registry())):
             name, line, column = (*each.place.split(":"), "0", "0")[:3]
             found.setdefault((str(sources.root), name, int(line), int(column)), each)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.supply import SourceProvider, supply
 from flowmetal.engine.table import ProgramState
@@ -13,8 +14,10 @@ from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.settings import Limits
 
 
-async def check_file(main: str, provider: SourceProvider, limits: Limits) -> list[Diagnostic]:
-    """What is wrong with a main file and the modules it loads.
+async def check_file(
+    main: str, provider: SourceProvider, limits: Limits, registry: Registry = STANDARD
+) -> list[Diagnostic]:
+    """What is wrong with a main file and the modules it loads; ``registry`` are the effects that it may call.
 
     Raises:
         LanguageError: the worker did not live to say it.
@@ -37,7 +40,7 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
             checked.set_exception(worker.refusal or error)
 
     worker = WorkerProcess(limits, spoke, ended)
-    worker.send(["check", main, {}])
+    worker.send(["check", main, {}, _signatures(registry)])
     worker.flush()
     try:
         return await asyncio.wait_for(checked, limits.evaluation_seconds)
@@ -48,3 +51,16 @@ async def check_file(main: str, provider: SourceProvider, limits: Limits) -> lis
         ) from None
     finally:
         worker.stop()
+
+
+def _signatures(registry: Registry) -> dict[str, list[Any]]:
+    """By effect: its parameters, those that must be given, those that are lists, and whether it takes any more."""
+    return {
+        effect.name: [
+            [each.name for each in effect.parameters],
+            [each.name for each in effect.parameters if each.required],
+            [each.name for each in effect.parameters if each.type == "list"],
+            effect.is_variadic,
+        ]
+        for effect in registry.values()
+    }

@@ -8,14 +8,16 @@ itself is not taken for the global one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
-from flowmetal.policy import check_setting_name
+from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
 _ACTIONS = "_actions."
 """The prelude's struct of actions."""
@@ -31,6 +33,7 @@ class Signature:
     required: frozenset[str] = frozenset()
     takes_any_positional: bool = False
     takes_any_keyword: bool = False
+    lists: frozenset[str] = frozenset()
 
 
 _ANYTHING = Signature((), takes_any_positional=True, takes_any_keyword=True)
@@ -42,6 +45,12 @@ def signature_of_flow(info: FlowInfo) -> Signature | None:
         return None
     names = tuple(argument.name for argument in info.arguments)
     return Signature(names, (), frozenset(argument.name for argument in info.arguments if argument.required))
+
+
+def signature_of_effect(takes: Sequence[Any]) -> Signature:
+    """What a call of an effect takes: its parameters, the required ones, those that are lists, and whether more."""
+    names, required, lists, is_variadic = takes
+    return Signature(tuple(names), EFFECT_SETTINGS, frozenset(required), is_variadic, is_variadic, frozenset(lists))
 
 
 def signatures_of(text: str) -> dict[str, Signature]:
@@ -176,6 +185,11 @@ def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
             yield Finding(*at, f"{name} has no argument `{word}`{did_you_mean(word, allowed)}", takes_what)
         elif word in takes.positional[: call.by_position]:
             yield Finding(*at, f"{name} got the argument `{word}` twice")
+    passed = [*zip(takes.positional, node.args, strict=False), *((each.arg, each.value) for each in node.keywords)]
+    for word, value in passed:
+        if word in takes.lists and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            at = (value.lineno, value.col_offset + 1)
+            yield Finding(*at, f"{name} takes a list as `{word}`", f"write {json.dumps(value.value.split())}")
     if call.is_open:
         return
     place = (node.lineno, node.col_offset + 1)

@@ -7,13 +7,20 @@ their declared arguments are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import starlark
 
 from flowmetal.errors import LanguageError
-from flowmetal.language.calls import Known, Signature, check_calls, signature_of_flow, signatures_of
+from flowmetal.language.calls import (
+    Known,
+    Signature,
+    check_calls,
+    signature_of_effect,
+    signature_of_flow,
+    signatures_of,
+)
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.hints import CONTEXT_FIELDS
@@ -37,8 +44,11 @@ _SPAN: Final = re.compile(r"//([^ ,]+):(\d+)(?::\d+(?:-\d+)?)?(?:-\d+:\d+)?")
 _FRONT_LINES: Final = 2
 
 
-def check_program(program: Program, tick: Tick) -> list[Diagnostic]:
-    """Everything found in a program whose texts are at hand, by file and line; of one line, the first word only."""
+def check_program(program: Program, tick: Tick, effects: Mapping[str, list[Any]]) -> list[Diagnostic]:
+    """Everything found in a program whose texts are at hand, by file and line; of one line, the first word only.
+
+    ``effects`` are what ``signature_of_effect`` reads, by the name of the effect.
+    """
     found: list[Diagnostic] = []
     fault: list[Diagnostic] = []
     try:
@@ -47,7 +57,7 @@ def check_program(program: Program, tick: Tick) -> list[Diagnostic]:
         fault.append(Diagnostic.of_error(error))
     try:
         labels = program.modules.in_order(program.main)
-        found += _Checker(program).check([label for label in labels if not is_prelude(label)])
+        found += _Checker(program, effects).check([label for label in labels if not is_prelude(label)])
     except LanguageError as error:
         fault.append(Diagnostic.of_error(error))
     by_line: dict[tuple[str, ...], Diagnostic] = {}
@@ -64,13 +74,15 @@ def _order(place: str) -> tuple[str, int, int]:
 class _Checker:
     """Checks modules one after the other, each with what those before it are known to hold."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, effects: Mapping[str, list[Any]]) -> None:
         self._modules: Modules = program.modules
         self._globals = make_globals()
         self._interfaces: dict[str, starlark.Interface] = {}
         prelude = self._modules.sources[PRELUDE_MAIN]
         self._prelude_names = prelude_names(prelude)
         self._prelude = signatures_of(prelude)
+        for name, takes in effects.items():
+            self._prelude[f"{CONTEXT}.actions.{name}"] = signature_of_effect(takes)
         self._members: dict[str, tuple[str, ...]] = {CONTEXT: CONTEXT_FIELDS}
         for label in self._modules.in_order(PRELUDE_MAIN):
             self._members.update(members_of(self._modules.sources[label]))

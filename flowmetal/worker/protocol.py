@@ -22,7 +22,7 @@ Worker to engine, all but the first four with run id and incarnation as fields 1
 Engine to worker:
 
     program   main label, {label: text}
-    check     main label, {label: text}                   look only: answered by `checked`
+    check     main label, {label: text}, {effect: […]}    look only: answered by `checked`
     sources   {label: text}
     start     run id, incarnation, {…}
     history   run id, incarnation, [event bodies], last

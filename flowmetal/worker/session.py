@@ -79,7 +79,7 @@ class Session:
         elif kind == "program":
             self._load(message[1], message[2])
         elif kind == "check":
-            self._check(message[1], message[2])
+            self._check(message[1], message[2], message[3])
 
     # -- the program -----------------------------------------------------------------------------------
 
@@ -101,14 +101,14 @@ class Session:
             self._channel.send(["loaded", flows, program.labels])
         self._channel.flush()
 
-    def _check(self, main: str, sources: dict[str, str]) -> None:
+    def _check(self, main: str, sources: dict[str, str], effects: dict[str, list[Any]]) -> None:
         """Says what is wrong with a program; none of its runs follow."""
         program = Program(main, sources, self._host, self._limits.call_depth)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
         try:
             self._complete(program)
-            found = check_program(program, lambda: _spend(budget))
+            found = check_program(program, lambda: _spend(budget), effects)
         except LanguageError as error:
             found = [Diagnostic.of_error(error)]
         except BaseException as error:

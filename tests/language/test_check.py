@@ -60,7 +60,9 @@ def test_chunks_that_succeed_are_passed_over_in_silence() -> None:
 
 
 # What the plug-in's example names is there when its package is: tests/examples/test_plugin.py.
-@pytest.mark.parametrize("path", [each for each in EXAMPLES if each.parent.name != "plugin"], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "path", [each for each in EXAMPLES if each.parent.name != "plugin"], ids=lambda each: each.name
+)
 def test_examples_are_passed_over_in_silence(path: Path) -> None:
     done = command(str(path), cwd=CHECKOUT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -213,3 +215,24 @@ def test_a_file_that_ends_its_worker_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "deep.flow").write_text(text)
     done = command("deep.flow", cwd=tmp_path)
     assert (done.returncode, "SIGSEGV" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ('read(pth = "x")', "read has no argument `pth`, did you mean `path`?"),
+        ("http.get()", "http.get needs the argument `url`"),
+        ('exec("ls -l")', 'exec takes a list as `argv` (write ["ls", "-l"])'),
+        ('read("x", retri = 3)', "read has no argument `retri`, did you mean `retries`?"),
+        ('read("x", "y")', "read takes 1 argument, got 2 by position"),
+    ],
+)
+def test_wrong_calls_of_effects(call: str, found: str) -> None:
+    (line,) = check(f"def _f(fctx):\n    return fctx.actions.{call}\n\nf = flow(_f)\n")
+    assert found in line
+
+
+def test_right_calls_of_effects() -> None:
+    calls = ['read("x", retries = 3, interrupted = "ask")', 'call("m:f", 1, 2, x = 3)', "read(*[], **{})"]
+    body = "".join(f"    fctx.actions.{call}\n" for call in calls)
+    assert check(f"def _f(fctx):\n{body}\nf = flow(_f)\n") == []
