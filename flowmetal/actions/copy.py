@@ -27,8 +27,8 @@ def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectConte
 
     def fill(target_fd: int) -> None:
         check_told_size(fd, size, _VERB, source)
-        done = copy_ranges(fd, target_fd, size)
-        for piece in pieces(fd, size - done, _VERB, source):
+        done = copy_ranges(fd, target_fd, size, context.go_on)
+        for piece in pieces(fd, size - done, _VERB, source, context.go_on):
             write_all(target_fd, piece)
 
     try:

@@ -25,7 +25,7 @@ def _perform(allowed: tuple[Allowed, ...], args: Arguments, context: EffectConte
             fd, found = place.open_regular(os.O_RDONLY)
             try:
                 check_told_size(fd, found.st_size, "read", path)
-                for piece in pieces(fd, found.st_size, "read", path):
+                for piece in pieces(fd, found.st_size, "read", path, context.go_on):
                     digest.update(piece)
             finally:
                 os.close(fd)

@@ -53,7 +53,7 @@ class EffectContext:
     shares among all actions; ``name`` is what the log calls the action.  An effect under way may add functions to
     ``final_words``: what they give, JSON-like, goes into the details of the failure when its time is up.  ``decide``
     asks the gate of something that could not be known before, such as where a redirect leads; ``timeout_seconds`` is
-    how long the engine lets one attempt take, None for no end.
+    how long the engine lets one attempt take, None for no end.  ``cut_off`` has an item once nobody waits for it.
     """
 
     idempotency_key: str
@@ -67,6 +67,16 @@ class EffectContext:
     final_words: list[Callable[[], Mapping[str, object]]] = field(default_factory=list)
     decide: Callable[[Want], Decision] | None = None
     timeout_seconds: float | None = None
+    cut_off: list[bool] = field(default_factory=list)
+
+    def go_on(self) -> None:
+        """To be called now and then by what takes long in a thread.
+
+        Raises:
+            EffectFailure: of kind ``cancelled``: nobody waits for it any more, so it should leave nothing and end.
+        """
+        if self.cut_off:
+            raise EffectFailure(f"{self.action_name} was cut off", kind="cancelled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from flowmetal.actions.effect import EffectFailure, os_failure, plain
@@ -28,7 +28,7 @@ _NO_RANGES: Final = (
 _copy_range = getattr(os, "copy_file_range", None)  # Linux: may share the blocks of the disk
 
 
-def pieces(fd: int, size: int, verb: str, shown: str) -> Iterator[bytes]:
+def pieces(fd: int, size: int, verb: str, shown: str, go_on: Callable[[], None]) -> Iterator[bytes]:
     """The next ``size`` bytes of an open file.
 
     Args:
@@ -36,12 +36,14 @@ def pieces(fd: int, size: int, verb: str, shown: str) -> Iterator[bytes]:
         size: how many bytes.
         verb: for errors: what cannot be done.
         shown: for errors: the path as the flow gave it.
+        go_on: called before each piece; raises to end it.
 
     Raises:
         EffectFailure: the file ends before, or cannot be read.
     """
     left = size
     while left:
+        go_on()
         try:
             piece = os.read(fd, min(_CHUNK_BYTES, left))
         except OSError as error:
@@ -70,14 +72,15 @@ def check_told_size(fd: int, size: int, verb: str, shown: str) -> None:
         )
 
 
-def copy_ranges(source: int, target: int, size: int) -> int:
-    """Copy up to ``size`` bytes inside the kernel, where it can; how many were.
+def copy_ranges(source: int, target: int, size: int, go_on: Callable[[], None]) -> int:
+    """Copy up to ``size`` bytes inside the kernel, where it can; how many were.  ``go_on`` raises to end it.
 
     Raises:
         OSError: of the operating system, unless it only says that it cannot do that.
     """
     left = size
     while left and _copy_range is not None:
+        go_on()
         try:
             copied = _copy_range(source, target, min(_RANGE_BYTES, left))
         except OSError as error:

@@ -110,6 +110,7 @@ def _request(
         file,
         source.run_id,
         upto,
+        tuple(facts.get("modules", ())),
     )
 
 

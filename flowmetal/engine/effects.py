@@ -100,6 +100,7 @@ class Effects:
         self._flights: dict[_Key, Flight] = {}
         self._by_run: dict[str, set[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     # -- asking ----------------------------------------------------------------------------------------
 
@@ -263,6 +264,8 @@ class Effects:
         if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
             return
         flight.thread = flight.task = None
+        if self._stopping and not is_ok(result) and failure_of(result).kind == "cancelled":
+            return  # it was cut off because the engine ends: that is no result
         if flight.may_have_run and not is_ok(result):
             result = err(with_doubt(failure_of(result)))
         result = self._secrecy.of(flight.root).wire(result)
@@ -284,7 +287,7 @@ class Effects:
             self._land(flight, err(schedule_failure(flight, failure)))
             return
         flight.attempt += 1
-        flight.context = replace(flight.context, attempt=flight.attempt, final_words=[])
+        flight.context = replace(flight.context, attempt=flight.attempt, final_words=[], cut_off=[])
         reason = f"{failure.kind}: {failure.message}"[:_MAX_REASON]
         self._ledger.append(
             flight.run_id.encode(), events.attempt(now_ms, number, flight.attempt, reason=reason, due_ms=due_ms)
@@ -331,6 +334,7 @@ class Effects:
 
     def _cut_off(self, flight: Flight) -> None:
         flight.generation += 1
+        flight.context.cut_off.append(True)
         if flight.task is not None:
             flight.task.cancel()
         flight.task = flight.thread = None
@@ -403,6 +407,14 @@ class Effects:
 
     # -- ends ------------------------------------------------------------------------------------------
 
+    def abandon_root(self, root_id: str) -> list[asyncio.Task[None]]:
+        """Cuts off all that is under way for a root and its descendants, and gives what has yet to end."""
+        found = [flight for flight in self._flights.values() if root_of(flight.run_id) == root_id]
+        tasks = [flight.task for flight in found if flight.task is not None]
+        for flight in found:
+            self.abandon(flight.run_id, flight.action.number)
+        return tasks
+
     def abandon(self, run_id: str, number: int | None) -> list[int]:
         """Cancels effects of a run, one or all: what comes of those under way is only noted.  Gives their numbers."""
         numbers = [number] if number is not None else list(self._by_run.get(run_id, ()))
@@ -413,6 +425,7 @@ class Effects:
                 continue
             abandoned.append(each)
             flight.wanted = False
+            flight.context.cut_off.append(True)
             flight.stop_timers()
             if flight.task is not None:
                 flight.task.cancel()
@@ -422,6 +435,9 @@ class Effects:
 
     async def stop(self) -> None:
         """Cuts off what runs on the loop, and lets it leave nothing behind: it may have run, and will be repeated."""
+        self._stopping = True
+        for flight in self._flights.values():
+            flight.context.cut_off.append(True)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:

@@ -157,7 +157,7 @@ class Engine:
             self._programs.remember(
                 program_key(begun.header.program, begun.header.grants_digest, program.limits), program
             )
-            self._take_up(begun.header, fresh=request.args)
+            self._take_up(begun.header, fresh=request)
         elif begun.outcome == "adopted":
             self._take_up(begun.header)
         return begun
@@ -181,7 +181,7 @@ class Engine:
         self,
         header: Header,
         *,
-        fresh: bytes | None = None,
+        fresh: RunRequest | None = None,
         more: GrantSet | None = None,
         journal_bytes_per_run: int | None = None,
     ) -> None:
@@ -191,7 +191,7 @@ class Engine:
                 root.limits = replace(root.limits, journal_bytes_per_run=journal_bytes_per_run)
             self._expect(header)
             if fresh is not None:
-                self._runs.start_root(root, fresh)
+                self._runs.start_root(root, fresh.args, fresh.modules)
             else:
                 take_up(self._runs, self._scheduler, root)
         except JournalError:
@@ -411,9 +411,17 @@ class Engine:
         if isinstance(stopped.error, QuotaError):
             root.header = replace(root.header, status="paused")
             self._ledger.put_header(root.header)
-        if self._ledger.commit():
+        ending = self._effects.abandon_root(root_id)
+        if self._ledger.commit() and not ending:
             self._journal.release(root_id, self.engine_id)
+        for task in ending:
+            # Nobody else may take the run up while something is still being done for it.
+            task.add_done_callback(lambda _: self._release_when_over(root_id, ending))
         self._resolve(root_id, Outcome(root.header, None, stopped.error))
+
+    def _release_when_over(self, root_id: str, ending: list[asyncio.Task[None]]) -> None:
+        if all(task.done() for task in ending) and root_id not in self._runs.roots and not self._closed:
+            self._journal.release(root_id, self.engine_id)
 
     def _give_up_all(self, error: FlowmetalError) -> None:
         """The store refused: nothing may be assumed after this.  The workers are ended, all outcomes are this error.

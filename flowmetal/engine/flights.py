@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
 from flowmetal.clock import Alarm
@@ -15,7 +15,6 @@ from flowmetal.permissions.decision import Allowed
 from flowmetal.policy import Policy
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, Wire, err, from_python, ok
-
 
 _MOST_RETRY_AFTER_SECONDS: Final = 86_400
 
@@ -43,7 +42,7 @@ class Flight:
     may_have_run: bool = False
     timers: list[Alarm] = field(default_factory=list)
     thread: Future[Wire] | None = None
-    task: asyncio.Task[Any] | None = None
+    task: asyncio.Task[None] | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -137,6 +136,6 @@ def retry_after_seconds(failure: Failure) -> float:
     details = failure.details
     pairs = details["dict"] if isinstance(details, dict) and "dict" in details else []
     seconds = dict(zip(map(str, pairs[::2]), pairs[1::2], strict=True)).get("retry_after_seconds")
-    if not isinstance(seconds, int | float) or not 0 < seconds:
+    if not isinstance(seconds, int | float) or not seconds > 0:
         return 0.0
     return float(min(seconds, _MOST_RETRY_AFTER_SECONDS))

@@ -165,14 +165,14 @@ class Runs:
         self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)
         return True
 
-    def start_root(self, root: RootState, args: bytes) -> None:
+    def start_root(self, root: RootState, args: bytes, modules: tuple[str, ...] = ()) -> None:
         """Makes a root run ready whose ``started`` has just been written."""
         header = root.header
         self.roots[header.run_id] = root
         self._attempts.arm(header)
         self.tell(lambda observer: observer.started(header.run_id, header.name, "", 0))
         self.fresh.add(header.run_id)
-        self._enqueue(Start(header.run_id, root, Fresh(header, args, "")))
+        self._enqueue(Start(header.run_id, root, Fresh(header, args, "", modules)))
 
     def start_child(
         self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None, rerun_of: str = ""

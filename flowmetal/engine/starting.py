@@ -26,6 +26,8 @@ from flowmetal.settings import Limits
 class RunRequest:
     """What someone wants run.
 
+    ``modules`` are those whose doing it is, where a flow of theirs began the run that this is a rerun of.
+
     ``file`` is the path of the main file, absolute; results are taken over from the run ``rerun_of``, up to the event
     ``rerun_upto`` (0: all), if there is one.  ``on_deny`` is "wait" if an effect that is not
     granted waits for a grant, "" if it is Err.
@@ -46,6 +48,7 @@ class RunRequest:
     file: str = ""
     rerun_of: str = ""
     rerun_upto: int = 0
+    modules: tuple[str, ...] = ()
 
 
 def code_of(program: ProgramState) -> dict[str, str]:
@@ -90,7 +93,9 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
     )
     if policy:
         header = with_deadline(header, now_ms)
-    started = events.started(now_ms, request.flow, request.name, kept, policy=policy or None, root=facts)
+    started = events.started(
+        now_ms, request.flow, request.name, kept, modules=request.modules, policy=policy or None, root=facts
+    )
     code = {digest: program.sources[label] for label, digest in digests.items()}
     return StartRequest(header, started, code, blobs)
 

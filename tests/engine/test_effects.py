@@ -132,3 +132,33 @@ def test_an_effect_of_a_stopped_run_writes_nothing_any_more(lab: Lab) -> None:
 
     in_loop(life)
     assert any(event.kind == "result" for event in lab.events("r.1"))
+
+
+def test_a_long_effect_in_a_thread_ends_with_its_time_and_with_its_engine(lab: Lab) -> None:
+    """Otherwise a command could be ended by force only.  What was cut off by the engine's end has no result."""
+    with (lab.base / "large").open("wb") as file:
+        file.truncate(1 << 40)
+    text = """
+def _main(fctx):
+    late = fctx.actions.digest("large", timeout = "50ms").error.kind
+    return [late, fctx.actions.digest("large", name = "second").error.kind]
+
+main = flow(_main)
+
+if __name__ == "__flow__":
+    main()
+"""
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            while lab.journal.last_number("r.1") < 2 or not engine._effects.under_way:
+                await asyncio.sleep(0.01)
+            await engine.stop()
+
+    begin = time.monotonic()
+    in_loop(life)
+    assert time.monotonic() - begin < 30, "a tebibyte takes far longer"
+    kinds = [event.fields["number"] for event in lab.events("r.1") if event.kind == "result"]
+    assert kinds == [1]
+    assert list(lab.journal.verify()) == []
