@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -143,6 +145,9 @@ ENCODINGS = {
         f"base64 after {before}": lambda text, before=before: base64.b64encode(b"u" * before + text.encode()).decode()
         for before in range(4)
     },
+    "html": lambda text: f"<b>{html.escape(text)}</b>",
+    "lower percent": lambda text: re.sub("%..", lambda found: found.group().lower(), quote(text, safe="")),
+    "base64 in lines": lambda text: base64.encodebytes(b"pad" * 20 + text.encode() + b"pad" * 20).decode(),
     "base64 with more": lambda text: base64.b64encode(f"user:{text}!".encode()).decode(),
     "urlsafe base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
 }
@@ -158,6 +163,36 @@ def test_each_encoding_of_a_secret_is_masked(encoding: str, text: str) -> None:
     for form in (text, text.encode().hex(), base64.b64encode(text.encode()).decode()[:-4]):
         assert form not in cleaned
     assert scrub.text("nothing of the kind") == "nothing of the kind"
+
+
+LONG = "sk-live-0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize("left", [12, 20, len(LONG) - 1])
+def test_what_is_left_of_a_secret_that_was_cut_is_masked(left: int) -> None:
+    scrub = Scrub([("K", LONG)])
+    assert scrub.text(f"401: got {LONG[:left]}") == "401: got [secret K]"
+    assert scrub.text(f"{LONG[-left:]}: no") == "[secret K]: no"
+    assert scrub.text(f"…{LONG[-left:]} and {LONG[:left]}…") == "…[secret K] and [secret K]…"
+
+
+def test_each_line_of_a_secret_is_masked() -> None:
+    key = "-----BEGIN KEY-----\nMIIBVwIBADANBgkq\nAQEFAASCAT8wggE7\n-----END KEY-----"
+    cleaned = Scrub([("K", key)]).wire(["x MIIBVwIBADANBgkq", {"dict": ["l", "AQEFAASCAT8wggE7\n"]}])
+    assert cleaned == ["x [secret K]", {"dict": ["l", "[secret K]\n"]}]
+
+
+def test_what_addresses_have_in_common_is_left() -> None:
+    scrub = Scrub([("URL", "https://user:pa55word-of-this-one@host.example/path")])
+    assert scrub.text("see https://user.example/docs") == "see https://user.example/docs"
+    assert scrub.text("at https://user:pa55word-of-this-one@ho…") == "at [secret URL]…"
+
+
+def test_a_secret_that_is_a_number_is_masked_as_one() -> None:
+    scrub = Scrub([("PIN", "8675309421"), ("BIG", "9" * 30)])
+    wire = {"dict": ["pin", 8675309421, "big", {"int": "9" * 30}, "other", 7, "text", "8675309421"]}
+    masked = ["pin", "[secret PIN]", "big", "[secret BIG]", "other", 7, "text", "[secret PIN]"]
+    assert scrub.wire(wire) == {"dict": masked}
 
 
 @given(st.text(min_size=8, max_size=40), st.text(alphabet="xyz", max_size=5), st.text(alphabet="xyz", max_size=5))
