@@ -186,10 +186,10 @@ def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
         elif word in takes.positional[: call.by_position]:
             yield Finding(*at, f"{name} got the argument `{word}` twice")
     passed = [*zip(takes.positional, node.args, strict=False), *((each.arg, each.value) for each in node.keywords)]
-    for word, value in passed:
-        if word in takes.lists and isinstance(value, ast.Constant) and isinstance(value.value, str):
+    for parameter, value in passed:
+        if parameter in takes.lists and isinstance(value, ast.Constant) and isinstance(value.value, str):
             at = (value.lineno, value.col_offset + 1)
-            yield Finding(*at, f"{name} takes a list as `{word}`", f"write {json.dumps(value.value.split())}")
+            yield Finding(*at, f"{name} takes a list as `{parameter}`", f"write {json.dumps(value.value.split())}")
     if call.is_open:
         return
     place = (node.lineno, node.col_offset + 1)
