@@ -27,7 +27,6 @@ from flowmetal.engine.flights import (
     perform_async,
     retry_after_seconds,
     schedule_failure,
-    with_doubt,
 )
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.secrecy import Secrecy
@@ -169,7 +168,6 @@ class Effects:
         self._ask(flight, ASKED_INTERRUPTED, f"{name} was interrupted and may have run: repeat it? (repeat/fail)")
 
     def _repeat(self, flight: Flight) -> None:
-        flight.may_have_run = True
         self._ledger.append(
             flight.run_id.encode(), events.attempt(self._ledger.now_ms, flight.action.number, flight.attempt, True)
         )
@@ -266,8 +264,6 @@ class Effects:
         flight.thread = flight.task = None
         if self._stopping and not is_ok(result) and failure_of(result).kind == "cancelled":
             return  # it was cut off because the engine ends: that is no result
-        if flight.may_have_run and not is_ok(result):
-            result = err(with_doubt(failure_of(result)))
         result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
             failure = failure_of(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
@@ -38,8 +38,6 @@ class Flight:
     wanted: bool = True
     # It is in nobody's hands: it waits for its next attempt, or for a person.
     asked: str = ""
-    # An attempt was cut off by the end of an engine: whatever comes now, something may have been done.
-    may_have_run: bool = False
     timers: list[Alarm] = field(default_factory=list)
     thread: Future[Wire] | None = None
     task: asyncio.Task[None] | None = None
@@ -108,13 +106,6 @@ def cut_off_details(flight: Flight) -> Wire:
     for words in flight.context.final_words:
         details |= words()
     return from_python(details)
-
-
-def with_doubt(failure: Failure) -> Failure:
-    """The failure of an effect that may have run in an attempt before it."""
-    details = failure.details["dict"] if isinstance(failure.details, dict) else []
-    known = "may_have_run" in details[::2]
-    return failure if known else replace(failure, details={"dict": [*details, "may_have_run", True]})
 
 
 def schedule_failure(flight: Flight, last: Failure | None) -> Failure:

@@ -428,28 +428,6 @@ def test_a_question_is_told_again_to_who_resumes_and_its_run_waits(lab: Lab) -> 
     assert header.status == "ok"
 
 
-def test_what_fails_after_an_interruption_may_have_run(lab: Lab) -> None:
-    begun: list[str] = []
-
-    async def stuck(args: Any) -> str:
-        begun.append("t")
-        if len(begun) == 1:
-            await asyncio.sleep(60)
-        raise EffectFailure("no secret here", details={"why": 1})
-
-    lab.registry = scripted("async", read=stuck)
-
-    async def life() -> None:
-        with lab.engine() as engine:
-            await lab.start(engine, main_of('return a.read("f")'))
-            while not begun:
-                await asyncio.sleep(0.005)
-            await engine.stop()
-
-    in_loop(life)
-    assert failure_of(lab.resume()).details == {"dict": ["why", 1, "may_have_run", True]}
-
-
 class SetBack(SystemClock):
     """A clock that somebody sets back by an hour."""
 
