@@ -267,7 +267,9 @@ class Effects:
         result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
             failure = failure_of(result)
-            if flight.policy.may_retry(failure, flight.attempt):
+            # A call that is wrong stays wrong, unless its policy says otherwise.
+            is_wrong = failure.kind == "error" and flight.policy.retry_on is None
+            if not is_wrong and flight.policy.may_retry(failure, flight.attempt):
                 self._retry(flight, failure)
                 return
         self._land(flight, result)

@@ -58,6 +58,8 @@ def attempts(lab: Lab, run_id: str = "r.1") -> list[dict[str, Any]]:
         ('retries = 5, retry_on = ["timeout"]', 1, "effect", 1, "effect"),
         ('retries = 5, retry_on = ["limit"]', 3, "limit", 4, "ok"),
         ("retries = 5", 1, "limit", 1, "limit"),
+        ("retries = 5", 1, "error", 1, "error"),
+        ('retries = 5, retry_on = ["error"]', 1, "error", 2, "ok"),
     ],
 )
 @pytest.mark.parametrize("mode", ["inline", "thread", "async"])
