@@ -93,24 +93,27 @@ class History:
             self._read(source, self._found)
         self._present = self._read(Source(run_id, NO_END), {}, after=attempt_seq)
 
-    def take(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
-        """The result that an action of the present attempt takes over; None if it is to be done."""
-        found = self._find(action, args, kwargs)
+    def take(self, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+        """The result that an action of the present attempt takes over; None if it is to be done.
+
+        ``what`` is asked for, as ``what_of`` tells.
+        """
+        found = self._find(action, what, args, kwargs)
         if found is None or not found.sequence:
             return None
         (_, body), *_ = self._journal.raw_history(found.run_id, found.sequence - 1, 1)
         return Taken(found.number, unpack_plain(body)["v"])
 
-    def begun(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> str:
+    def begun(self, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> str:
         """The id of the child run that the same call began in a source, where it was not Ok; "" if there is none."""
-        found = self._find(action, args, kwargs)
+        found = self._find(action, what, args, kwargs)
         return "" if found is None or found.sequence else child_id(found.run_id, found.number)
 
-    def _find(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> _Found | None:
+    def _find(self, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> _Found | None:
         present = self._present
         occurrence = present.occurrences.get(action.number)
         if occurrence is None:
-            key = _key_of(action.target, args, kwargs)
+            key = _key_of(what, args, kwargs)
             if key is None:
                 return None
             occurrence = present.occurrences[action.number] = (key, present.counts.get(key, 0))
@@ -160,15 +163,13 @@ def _count(attempt: _Attempt, run_id: str, number: int, asked: _Asked, found: di
     if number in attempt.occurrences or not all(each in attempt.results for each in asked.deps):
         return
     call = msgpack.unpackb(asked.args)
-    if len(call) > 2 and policy_items(call[2]).get("detach"):
-        return
     args, kwargs = call[0], call[1]
     if asked.deps:
         if not all(is_ok_packed(attempt.results[each]) for each in asked.deps):
             return
         values = {each: msgpack.unpackb(attempt.results[each])["result"][1] for each in asked.deps}
         args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
-    key = _key_of(asked.target, args, kwargs)
+    key = _key_of(what_of(asked.target, call[2] if len(call) > 2 else None), args, kwargs)
     if key is not None:
         occurrence = attempt.occurrences[number] = (key, attempt.counts.get(key, 0))
         attempt.counts[key] = occurrence[1] + 1
@@ -190,8 +191,13 @@ def _keep(
         found[occurrence] = _Found(run_id, event["n"], modules, sequence)
 
 
-def _key_of(target: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:
+def what_of(target: str, settings: Wire) -> str:
+    """What a call asks for: a detached start of a flow gives a run's id, so it is another thing than the flow."""
+    return f"{target} detached" if policy_items(settings).get("detach") else target
+
+
+def _key_of(what: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:
     try:
-        return hashlib.sha256(target.encode() + b"\0" + pack([args, kwargs])).digest()
+        return hashlib.sha256(what.encode() + b"\0" + pack([args, kwargs])).digest()
     except ValueCodecError:
         return None  # too large to be started at all

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import msgpack
 
 from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
-from flowmetal.engine.earlier import History
+from flowmetal.engine.earlier import History, what_of
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
 from flowmetal.engine.timers import Timers
@@ -129,8 +129,8 @@ class Runs:
             values = {number: msgpack.unpackb(run.task_results[number])["result"][1] for number in action.deps}
             args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
         settings = call[2] if len(call) > 2 else None
-        takes_over = has_earlier(run.header) and not policy_items(settings).get("detach")
-        if takes_over and self._take_over(run, action, args, kwargs):
+        what = what_of(action.target, settings)
+        if has_earlier(run.header) and self._take_over(run, action, what, args, kwargs):
             return
         if action.verb in ("do", "start"):
             self.perform(run, action, args, kwargs, settings)
@@ -149,17 +149,17 @@ class Runs:
         begun = ""
         if run.header.rerun_of and run.earlier is not None:
             # A child that was not Ok is done anew, but not all of what it did.
-            begun = run.earlier.begun(action, args, kwargs)
+            begun = run.earlier.begun(action, what, args, kwargs)
         self.start_child(run, action, packed, settings, begun)
 
-    def _take_over(self, run: HotRun, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> bool:
+    def _take_over(self, run: HotRun, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> bool:
         """Takes a result from an earlier attempt, or from the run that this is a rerun of, if it is of the same."""
         if run.earlier is None:
             if not self.ledger.commit():
                 return False
             header = run.header
             run.earlier = History(self.ledger.journal, run.run_id, header.attempt_seq, sources_of(header))
-        taken = run.earlier.take(action, args, kwargs)
+        taken = run.earlier.take(action, what, args, kwargs)
         if taken is None:
             return False
         self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)

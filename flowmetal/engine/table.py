@@ -95,11 +95,11 @@ class Taken:
 class Earlier(Protocol):
     """What the earlier attempts of a run have done."""
 
-    def take(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
+    def take(self, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> Taken | None:
         """The result that an action takes over; None if it is to be done."""
         ...
 
-    def begun(self, action: OpenAction, args: list[Wire], kwargs: list[Wire]) -> str:
+    def begun(self, action: OpenAction, what: str, args: list[Wire], kwargs: list[Wire]) -> str:
         """The id of the child run that the same call began, where it was not Ok; "" if there is none."""
         ...
 

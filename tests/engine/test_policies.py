@@ -547,3 +547,27 @@ def test_the_last_words_of_all_attempts_hold_no_secret(lab: Lab) -> None:
     text = 'return a.read("f", retries = 3, retry_delay = "50ms", schedule_timeout = "20ms")'
     assert failure_of(lab.run(main_of(text))).kind == "timeout"
     assert "s3cr3t" not in str(lab.tree())
+
+
+def test_a_run_of_its_own_is_started_once_by_all_attempts(lab: Lab) -> None:
+    text = """
+aside = flow(lambda fctx, n: n)
+
+def _work(fctx):
+    a = fctx.actions
+    ids = [unwrap(a.wait(a.run(options(aside, detach = True), n))) for n in (1, 1, 2)]
+    plain = unwrap(aside(1))
+    if fctx.attempt < 3:
+        fail("again")
+    return [ids, plain]
+
+work = flow(_work, retries = 2, retry_delay = "1ms")
+
+if __name__ == "__flow__":
+    work()
+"""
+    ids, plain = value_of(lab.run(text))
+    assert plain == 1
+    roots = sorted(header.run_id for header in lab.journal.roots())
+    assert roots == sorted(["r", *ids])
+    assert len(set(ids)) == 3
