@@ -17,7 +17,7 @@ from flowmetal.testing.harness import make_lab, value_of
 from tests.prelude.graphs import PROGRAM, Graph, Job, graphs
 
 FEW = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     database=None,
     derandomize="FLOWMETAL_SEED" not in os.environ,

@@ -55,7 +55,7 @@ def test_a_worker_that_lies_about_its_program(lab: Lab, case: str) -> None:
 
     async def life() -> None:
         with lab.engine() as engine:
-            lab.limits = Limits(evaluation_seconds=1)
+            lab.limits = Limits(evaluation_seconds=0.2)
             with pytest.raises(FlowmetalError):
                 await asyncio.wait_for(lab.start(engine, TEXT), 10)
 
