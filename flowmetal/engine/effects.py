@@ -135,7 +135,7 @@ class Effects:
         self._by_run.setdefault(run.run_id, set()).add(action.number)
         if policy.schedule_timeout_seconds is not None:
             left = policy.schedule_timeout_seconds - (self._ledger.now_ms - action.at_ms) / 1_000
-            flight.timers.append(self._call_later(max(0.0, left), lambda: self._schedule_over(flight)))
+            flight.deadline = self._call_later(max(0.0, left), lambda: self._schedule_over(flight))
         if action.is_reopened:
             self._take_up(flight)
         else:
@@ -224,7 +224,7 @@ class Effects:
         else:
             loop = asyncio.get_running_loop()
             if flight.policy.timeout_seconds is not None:
-                flight.timers.append(
+                flight.set_timer(
                     self._call_later(flight.policy.timeout_seconds, lambda: self._attempt_over(flight, generation))
                 )
             if mode == "thread":
@@ -262,11 +262,11 @@ class Effects:
         if flight.generation != generation or self._flights.get((flight.run_id, flight.action.number)) is not flight:
             return
         flight.thread = flight.task = None
+        flight.stop_timer()
         if self._stopping and not is_ok(result) and failure_of(result).kind == "cancelled":
             return  # it was cut off because the engine ends: that is no result
-        result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
-            failure = failure_of(result)
+            failure = failure_of(self._secrecy.of(flight.root).wire(result))
             # A call that is wrong stays wrong, unless its policy says otherwise.
             is_wrong = failure.kind == "error" and flight.policy.retry_on is None
             if not is_wrong and flight.policy.may_retry(failure, flight.attempt):
@@ -305,7 +305,7 @@ class Effects:
                 self._begin(flight)
                 self._settle()
 
-        flight.timers.append(self._call_later(seconds, begin))
+        flight.set_timer(self._call_later(seconds, begin))
 
     def _attempt_over(self, flight: Flight, generation: int) -> None:
         """The time of one attempt is up."""
@@ -327,7 +327,7 @@ class Effects:
         if flight.wanted and self._flights.get((flight.run_id, flight.action.number)) is flight:
             self._cut_off(flight)
             self._ledger.tick()
-            self._land(flight, self._secrecy.of(flight.root).wire(err(schedule_failure(flight, None))))
+            self._land(flight, err(schedule_failure(flight, None)))
             self._settle()
 
     def _cut_off(self, flight: Flight) -> None:
@@ -413,15 +413,12 @@ class Effects:
             self.abandon(flight.run_id, flight.action.number)
         return tasks
 
-    def abandon(self, run_id: str, number: int | None) -> list[int]:
-        """Cancels effects of a run, one or all: what comes of those under way is only noted.  Gives their numbers."""
-        numbers = [number] if number is not None else list(self._by_run.get(run_id, ()))
-        abandoned = []
-        for each in numbers:
+    def abandon(self, run_id: str, number: int | None) -> None:
+        """Cancels effects of a run, one or all: what comes of those under way is only noted."""
+        for each in [number] if number is not None else list(self._by_run.get(run_id, ())):
             flight = self._flights.get((run_id, each))
             if flight is None or not flight.wanted:
                 continue
-            abandoned.append(each)
             flight.wanted = False
             flight.context.cut_off.append(True)
             flight.stop_timers()
@@ -429,7 +426,6 @@ class Effects:
                 flight.task.cancel()
             if flight.thread is None:
                 self._forget(flight)
-        return abandoned
 
     async def stop(self) -> None:
         """Cuts off what runs on the loop, and lets it leave nothing behind: it may have run, and will be repeated."""
@@ -447,7 +443,6 @@ class Effects:
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
         for flight in list(self._flights.values()):
-            flight.stop_timers()
             if flight.thread is not None and flight.thread.done() and not flight.thread.cancelled():
                 self._ended(flight, flight.generation, flight.thread.result())
         for flight in list(self._flights.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
@@ -38,7 +38,8 @@ class Flight:
     wanted: bool = True
     # It is in nobody's hands: it waits for its next attempt, or for a person.
     asked: str = ""
-    timers: list[Alarm] = field(default_factory=list)
+    timer: Alarm | None = None
+    deadline: Alarm | None = None
     thread: Future[Wire] | None = None
     task: asyncio.Task[None] | None = None
 
@@ -47,11 +48,23 @@ class Flight:
         """Whether something in the world is being done for it."""
         return self.thread is not None or self.task is not None
 
+    def set_timer(self, timer: Alarm) -> None:
+        """Puts a timer in the place of the one that there is: an attempt ends or begins at one time only."""
+        self.stop_timer()
+        self.timer = timer
+
+    def stop_timer(self) -> None:
+        """Forgets when the attempt is to end, or the next to begin."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
     def stop_timers(self) -> None:
-        """Forgets every timer."""
-        for timer in self.timers:
-            timer.cancel()
-        self.timers.clear()
+        """Forgets that, and when all attempts are to have ended."""
+        self.stop_timer()
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
 
 
 # -- performing ----------------------------------------------------------------------------------------

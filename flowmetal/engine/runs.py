@@ -80,7 +80,7 @@ class Runs:
         self.fresh: set[str] = set()
         self.observer: Observer | None = None
         self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire], Wire], None]
-        self.abandon: Callable[[str, int | None], list[int]]
+        self.abandon: Callable[[str, int | None], None]
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.finished: Callable[[Header, bytes], None]
         self.root_taken_up: Callable[[str], None]
