@@ -23,7 +23,7 @@ TEXTS = st.sampled_from(
     effect=*""".format("ab" * 32).split()
 )
 OTHER_GRANTS = TEXTS.map(
-    lambda text: parse_grants([text], [], "/work", lambda path: path, lambda name: f"/bin/{name}").allow[0]
+    lambda text: parse_grants([text], [], "/base", lambda path: path, lambda name: f"/bin/{name}").allow[0]
 )
 GRANTS = PATH_GRANTS | OTHER_GRANTS
 LABELS = st.sampled_from(["pkg.example.org/v1/deploy", "pkg.example.org/v1/other", "localhost:8080/x", "//lib/x.flow"])
@@ -203,7 +203,7 @@ def test_a_directory_may_be_made_later(tmp_path: Path) -> None:
 @pytest.mark.parametrize("denying", [False, True])
 def test_a_wrong_option_says_what_is_wrong(text: str, message: str, denying: bool) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_grants([] if denying else [text], [text] if denying else [], "/work", same, which)
+        parse_grants([] if denying else [text], [text] if denying else [], "/base", same, which)
     assert message in caught.value.message
     caught.value.show().encode("utf-8")
 
@@ -258,22 +258,22 @@ def test_journal_bytes_that_are_no_grants_are_refused(data: object) -> None:
         ("net=xn--bcher-kva.example", "net=xn--bcher-kva.example"),
         ("net=_dmarc.example.org", "net=_dmarc.example.org"),
         ("exec=kubectl", "exec=/bin/kubectl"),
-        ("exec=./bin/../bin/tool", "exec=/work/bin/tool"),
+        ("exec=./bin/../bin/tool", "exec=/base/bin/tool"),
         ("secret=T@API.github.com", "secret=T@api.github.com"),
         ("secret=T@exec:kubectl", "secret=T@exec:/bin/kubectl"),
         ("call=etl", "call=etl"),
     ],
 )
 def test_a_grant_has_one_form(written: str, canonical: str) -> None:
-    (grant,) = parse_grants([written], [], "/work", same, which).allow
+    (grant,) = parse_grants([written], [], "/base", same, which).allow
     assert str(grant) == canonical
-    (again,) = parse_grants([canonical], [], "/work", same, which).allow
+    (again,) = parse_grants([canonical], [], "/base", same, which).allow
     assert again.resource == grant.resource
 
 
 @given(TEXTS)
 def test_the_canonical_form_is_its_own(text: str) -> None:
-    (grant,) = parse_grants([text], [], "/work", same, which).allow
+    (grant,) = parse_grants([text], [], "/base", same, which).allow
     (again,) = parse_grants([str(grant)], [], "/elsewhere", same, which).allow
     assert str(again) == str(grant)
 

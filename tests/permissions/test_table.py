@@ -13,7 +13,7 @@ from flowmetal.permissions.table import table_grants
 
 def parsed(text: str) -> GrantSet:
     table = tomllib.loads(text).get("grants", {})
-    return table_grants(table, "/work", "/work/flowmetal.toml", lambda path: path, lambda name: f"/bin/{name}")
+    return table_grants(table, "/base", "/base/flowmetal.toml", lambda path: path, lambda name: f"/bin/{name}")
 
 
 def test_both_ways_of_writing_and_packages() -> None:
@@ -34,9 +34,9 @@ def test_both_ways_of_writing_and_packages() -> None:
     assert [str(grant) for grant in grants.allow] == [
         "net=10.0.0.0/8:5432",
         "net=api.example/GET",
-        "read=/work/data",
+        "read=/base/data",
         "secret=TOKEN@api.example",
-        "write=/work/out",
+        "write=/base/out",
     ]
     assert grants.deny == (Grant("exec", "/bin/curl", "curl"), Grant("net", "*.internal"))
     assert grants.packages == (
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named_with_its_file(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsed(text)
     assert message in caught.value.message
-    assert caught.value.place == "/work/flowmetal.toml"
+    assert caught.value.place == "/base/flowmetal.toml"
     assert caught.value.message.isprintable()
 
 
@@ -90,7 +90,7 @@ TOML = st.recursive(
 @given(TOML)
 def test_any_table_is_grants_or_an_error_with_its_file(table: object) -> None:
     try:
-        grants = table_grants(table, "/work", "file", lambda path: path, lambda name: None)
+        grants = table_grants(table, "/base", "file", lambda path: path, lambda name: None)
     except UsageError as error:
         assert error.place == "file"  # noqa: PT017
         return
