@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flowmetal.actions.effect import EffectContext, EffectFailure
@@ -166,6 +166,7 @@ def test_each_encoding_of_a_secret_is_masked(encoding: str, text: str) -> None:
 
 
 LONG = "sk-live-0123456789abcdefghijklmnopqrstuvwxyz"
+BIG = "9" * 30
 
 
 @pytest.mark.parametrize("left", [12, 20, len(LONG) - 1])
@@ -189,19 +190,20 @@ def test_what_addresses_have_in_common_is_left() -> None:
 
 
 def test_a_secret_that_is_a_number_is_masked_as_one() -> None:
-    scrub = Scrub([("PIN", "8675309421"), ("BIG", "9" * 30)])
-    wire = {"dict": ["pin", 8675309421, "big", {"int": "9" * 30}, "other", 7, "text", "8675309421"]}
+    scrub = Scrub([("PIN", "8675309421"), ("BIG", BIG)])
+    wire = {"dict": ["pin", 8675309421, "big", {"int": BIG}, "other", 7, "text", "8675309421"]}
     masked = ["pin", "[secret PIN]", "big", "[secret BIG]", "other", 7, "text", "[secret PIN]"]
     assert scrub.wire(wire) == {"dict": masked}
 
 
 @given(st.text(min_size=8, max_size=40), st.text(alphabet="xyz", max_size=5), st.text(alphabet="xyz", max_size=5))
 def test_wherever_a_secret_stands_it_is_masked(secret: str, before: str, after: str) -> None:
-    echoed = {"dict": [before + secret + after, [secret, {"tuple": [secret]}, {"int": "9" * 30}, 7]]}
+    assume(secret != BIG)  # it would be masked as the number too: the test above
+    echoed = {"dict": [before + secret + after, [secret, {"tuple": [secret]}, {"int": BIG}, 7]]}
     key, (alone, nested, big, small) = Scrub([("S", secret)]).wire(ok(echoed))["result"][1]["dict"]
     assert "[secret S]" in key
     assert len(key) <= len(before) + len("[secret S]") + len(after) or secret in "xyz" * 20
-    assert (alone, nested, big, small) == ("[secret S]", {"tuple": ["[secret S]"]}, {"int": "9" * 30}, 7)
+    assert (alone, nested, big, small) == ("[secret S]", {"tuple": ["[secret S]"]}, {"int": BIG}, 7)
 
 
 def test_a_result_is_masked_before_the_journal_and_the_flow_see_it(tmp_path: Path) -> None:
