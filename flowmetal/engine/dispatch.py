@@ -173,8 +173,7 @@ class Dispatcher:
             self._sleep(run, action)
         elif verb in ("wait", "wait_any"):
             run.open[action.number] = action
-            if run.run_id not in self._runs.waits:
-                self._runs.open_wait(run, action.number, verb, action.args, action.due_ms)
+            self._runs.waits.open(run, action)
         elif verb == "cancel":
             self._runs.cancel_task(run, wire[0])
         elif verb == "close":

@@ -16,8 +16,9 @@ import msgpack
 from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
 from flowmetal.engine.earlier import History, what_of
 from flowmetal.engine.ledger import Ledger
-from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, PendingWait, RootState, Start
+from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, RootState, Start
 from flowmetal.engine.timers import Timers
+from flowmetal.engine.waits import Waits
 from flowmetal.errors import ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
@@ -75,7 +76,7 @@ class Runs:
         self.roots: dict[str, RootState] = {}
         self.hot: dict[str, HotRun] = {}
         self.cold: dict[str, ColdWait] = {}
-        self.waits: dict[str, PendingWait] = {}
+        self.waits = Waits(ledger, timers, self.deliver)
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
         self.fresh: set[str] = set()
         self.observer: Observer | None = None
@@ -271,9 +272,7 @@ class Runs:
                 self._unpark(run, number)
         else:
             self._wake_if_last(run_id, number)
-        wait = self.waits.get(run_id)
-        if wait is not None and wait.number != number:
-            self._advance_wait(run_id, wait, number)
+        self.waits.advance(run_id, number)
         if run is not None and number in run.task_results:
             self._start_dependents(run, number)
 
@@ -311,45 +310,14 @@ class Runs:
             if not action.missing:
                 self._start(run, action)
 
-    # -- waits that the engine answers -----------------------------------------------------------------
-
-    def open_wait(self, run: HotRun, number: int, verb: str, args: bytes, due_ms: int | None) -> None:
-        """Takes up a ``wait`` with a timeout or a ``wait_any``; answers at once if it can."""
-        numbers, timeout = msgpack.unpackb(args)
-        done = {n for n in numbers if n in run.task_results}
-        wait = PendingWait(number, verb == "wait_any", numbers, set(numbers) - done)
-        self.waits[run.run_id] = wait
-        if wait.is_any and done:
-            self._answer_wait(run.run_id, wait, numbers.index(_first_arrived(run.task_results, done)))
-        elif not wait.is_any and not wait.missing:
-            self._answer_wait(run.run_id, wait, [True] * len(numbers))
-        elif due_ms is not None:
-            # A clock that was set back must not make it longer than it was.
-            seconds = min((due_ms - self.ledger.now_ms) / 1_000, timeout)
-            self.timers.after(run.run_id, number, max(0.0, seconds))
-
-    def _advance_wait(self, run_id: str, wait: PendingWait, number: int) -> None:
-        if number not in wait.missing:
-            return
-        wait.missing.discard(number)
-        if wait.is_any:
-            self._answer_wait(run_id, wait, wait.numbers.index(number))
-        elif not wait.missing:
-            self._answer_wait(run_id, wait, [True] * len(wait.numbers))
-
-    def _answer_wait(self, run_id: str, wait: PendingWait, answer: Wire) -> None:
-        del self.waits[run_id]
-        self.timers.cancel(run_id, wait.number)
-        self.deliver(run_id, wait.number, pack(ok(answer)))
+    # -- timers ----------------------------------------------------------------------------------------
 
     def timer_fired(self, run_id: str, number: int) -> None:
         """A timer of a run came due: the end of a sleep, or of a wait's patience, or a pause before an attempt."""
         if number == RETRY:
             self.begin_attempt(run_id)
             return
-        wait = self.waits.get(run_id)
-        if wait is not None and wait.number == number:
-            self._answer_wait(run_id, wait, None if wait.is_any else [n not in wait.missing for n in wait.numbers])
+        if self.waits.timer_fired(run_id, number):
             return
         self.ledger.append(run_id.encode(), events.timer_fired(self.ledger.now_ms, number))
         self.tell(lambda observer: observer.ended(run_id, number, True))
@@ -452,13 +420,13 @@ class Runs:
             run.root.program.parked.pop(run_id, None)
         self.cold.pop(run_id, None)
         self.fresh.discard(run_id)
-        self.waits.pop(run_id, None)
+        self.waits.forget(run_id)
         self.timers.cancel(run_id)
         return run
 
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it; the workers are told."""
-        known: list[Iterable[str]] = [self.hot, self.cold, self.waits, self.fresh, self.timers.run_ids()]
+        known: list[Iterable[str]] = [self.hot, self.cold, self.waits.pending, self.fresh, self.timers.run_ids()]
         for run_id in {each for table in known for each in table if root_of(each) == root_id}:
             run = self.forget(run_id)
             if run is not None:
@@ -551,17 +519,3 @@ def _all_modules(run: HotRun, action: OpenAction) -> tuple[str, ...]:
     if not action.modules:
         return run.modules
     return tuple(dict.fromkeys((*run.modules, *action.modules)))
-
-
-def _first_arrived(task_results: dict[int, bytes], done: set[int]) -> int:
-    """The one of the tasks ``done`` whose result came first.
-
-    Looks from the newest result back: a run that takes results as they come has left none of old behind, so this does
-    not grow with what the run has done.
-    """
-    left = len(done)
-    for number in reversed(task_results):
-        left -= number in done
-        if not left:
-            return number
-    raise ValueError("a task that is done has no result")
