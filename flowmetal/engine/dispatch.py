@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgpack
 
+from flowmetal.engine.cancelling import Cancelling
 from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_modules, check_names, check_size, is_call
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.runs import OK_NONE, Runs
@@ -33,11 +34,19 @@ class Dispatcher:
     """Turns messages into what they ask for.
 
     Args:
+        cancelling: ends what a run asks to be ended.
         stopped: told of a run whose replay found another action than recorded.
     """
 
-    def __init__(self, runs: Runs, scheduler: Scheduler, stopped: Callable[[StoppedRun], None]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        cancelling: Cancelling,
+        scheduler: Scheduler,
+        stopped: Callable[[StoppedRun], None],
+    ) -> None:
         self._runs = runs
+        self._cancelling = cancelling
         self._ledger = runs.ledger
         self._scheduler = scheduler
         self._stopped = stopped
@@ -175,10 +184,10 @@ class Dispatcher:
             run.open[action.number] = action
             self._runs.waits.open(run, action)
         elif verb == "cancel":
-            self._runs.cancel_task(run, wire[0])
+            self._cancelling.cancel_task(run, wire[0])
         elif verb == "close":
             run.open[action.number] = action
-            self._runs.cancel_open(run, action.number)
+            self._cancelling.cancel_open(run, action.number)
             self._runs.deliver(run.run_id, action.number, OK_NONE)
 
     def _sleep(self, run: HotRun, action: OpenAction) -> None:
@@ -273,7 +282,7 @@ class Dispatcher:
                 # It has no result of its own.  That its task has none means that the engine ended before it was
                 # carried out.
                 del run.open[action.number]
-                self._runs.cancel_task(run, unpack(action.args)[0])
+                self._cancelling.cancel_task(run, unpack(action.args)[0])
         for action in reopened:
             if action.number in still_open and action.number in run.open:
                 self._open(run, action, unpack(action.args))

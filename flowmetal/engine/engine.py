@@ -16,6 +16,7 @@ from typing import Any, Final
 from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
 from flowmetal.clock import AlarmClock, SimulatedClock
+from flowmetal.engine.cancelling import Cancelling
 from flowmetal.engine.checks import BadMessage
 from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
@@ -94,9 +95,12 @@ class Engine:
         if self._simulated is not None:
             spawn = following(spawn, self._simulated)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
-        self._scheduler = Scheduler(self._runs, self._programs.ensure_worker, self._stopped, self._want_turn)
+        self._cancelling = Cancelling(self._runs)
+        self._scheduler = Scheduler(
+            self._runs, self._cancelling, self._programs.ensure_worker, self._stopped, self._want_turn
+        )
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
-        self._dispatcher = Dispatcher(self._runs, self._scheduler, self._stopped)
+        self._dispatcher = Dispatcher(self._runs, self._cancelling, self._scheduler, self._stopped)
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
@@ -237,7 +241,7 @@ class Engine:
     def cancel(self, run_id: str, reason: str) -> None:
         """Ends a run that this engine drives, with its descendants."""
         self._ledger.tick()
-        self._runs.cancel_tree(run_id, reason)
+        self._cancelling.cancel_tree(run_id, reason)
         self._settle()
 
     def answer(self, run_id: str, number: int, text: str) -> bool:
@@ -336,7 +340,7 @@ class Engine:
         for run_id, number in fired:
             with self._stopping(run_id):
                 if number == DEADLINE:
-                    self._runs.cancel_tree(run_id, "its time is up", kind="timeout")
+                    self._cancelling.cancel_tree(run_id, "its time is up", kind="timeout")
                 else:
                     self._runs.timer_fired(run_id, number)
         self._settle()
@@ -373,7 +377,7 @@ class Engine:
         """Does what a message says; False if it must wait until the run has been replayed."""
         kind = message.get("kind")
         if kind == "cancel":
-            self._runs.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+            self._cancelling.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
         elif kind == "answer":
             number, text = message.get("number"), message.get("text")
             if type(number) is int and type(text) is str and not self._effects.answer(run_id, number, text):

@@ -23,7 +23,7 @@ from flowmetal.errors import ValueCodecError
 from flowmetal.identity import child_id
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
-from flowmetal.journal.keys import root_of, sort_key
+from flowmetal.journal.keys import root_of
 from flowmetal.policy import policy_items
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, ok, pack, substitute_tasks
 
@@ -85,7 +85,7 @@ class Runs:
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.finished: Callable[[Header, bytes], None]
         self.root_taken_up: Callable[[str], None]
-        self._enqueue = enqueue
+        self.enqueue = enqueue
         self._attempts = Attempts(ledger, timers, enqueue)
 
     def tell(self, what: Callable[[Observer], None]) -> None:
@@ -173,7 +173,7 @@ class Runs:
         self._attempts.arm(header)
         self.tell(lambda observer: observer.started(header.run_id, header.name, "", 0))
         self.fresh.add(header.run_id)
-        self._enqueue(Start(header.run_id, root, Fresh(header, args, "", modules)))
+        self.enqueue(Start(header.run_id, root, Fresh(header, args, "", modules)))
 
     def start_child(
         self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None, rerun_of: str = ""
@@ -189,9 +189,9 @@ class Runs:
         self._attempts.arm(header)
         if len(self.fresh) < _MOST_FRESH:
             self.fresh.add(run_id)
-            self._enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
+            self.enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
         else:
-            self._enqueue(Start(run_id, run.root))
+            self.enqueue(Start(run_id, run.root))
 
     def begin_child(
         self,
@@ -298,7 +298,7 @@ class Runs:
         """Makes a cold run ready: it will be replayed."""
         self.cold.pop(run_id, None)
         if run_id not in self.hot:
-            self._enqueue(Start(run_id, root))
+            self.enqueue(Start(run_id, root))
 
     def _start_dependents(self, run: HotRun, number: int) -> None:
         waiting = [action for action in run.open.values() if number in action.missing]
@@ -431,87 +431,6 @@ class Runs:
             run = self.forget(run_id)
             if run is not None:
                 run.worker.send(["drop", run_id, run.incarnation])
-
-    # -- cancelling ------------------------------------------------------------------------------------
-
-    def cancel_task(self, run: HotRun, number: int) -> None:
-        """Ends what a task stands for; nothing happens if it has a result."""
-        action = run.open.get(number)
-        if action is None:
-            return
-        child = child_id(run.run_id, number)
-        may_have_begun = action.is_started or (
-            action.is_reopened and all(each in run.task_results for each in action.deps)
-        )
-        if action.verb in ("do", "start"):
-            started = may_have_begun and not action.missing
-            self.abandon(run.run_id, number)
-            details = {"dict": ["may_have_run", True]} if started else None
-            failure = Failure(
-                "cancelled", f"{action.name} was cancelled", details, flow=action.name, source=action.line
-            )
-            self.deliver(run.run_id, number, pack(err(failure)))
-        elif not action.is_started and not (may_have_begun and self.has_begun(child)):
-            failure = Failure(
-                "cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line
-            )
-            self.deliver(run.run_id, number, pack(err(failure)))
-        else:
-            self.cancel_tree(child, "its caller cancelled it", source=action.line)
-
-    def has_begun(self, run_id: str) -> bool:
-        """Whether a run is in the journal."""
-        return self.ledger.commit() and self.ledger.journal.header(run_id) is not None
-
-    def cancel_open(self, run: HotRun, but: int) -> None:
-        """Ends everything that a run has started and that has no result."""
-        for number in list(run.open):
-            if number != but:
-                self.cancel_task(run, number)
-
-    def end_descendants(self, run_id: str, reason: str) -> None:
-        """Ends all runs below a run."""
-        if self.ledger.commit():
-            for each in list(self.ledger.journal.descendants(run_id)):
-                if each.parent == run_id and not each.is_finished:
-                    self.cancel_tree(each.run_id, reason)
-
-    def cancel_tree(self, run_id: str, reason: str, *, kind: str = "cancelled", source: str = "") -> None:
-        """Ends a run with all its descendants, now: no flow text has a say in it; ``source`` is the line that asked."""
-        if not self.ledger.commit():
-            return
-        header = self.ledger.journal.header(run_id)
-        if header is None or header.is_finished:
-            return
-        tree = [each for each in self.ledger.journal.descendants(run_id) if not each.is_finished]
-        tree.sort(key=lambda each: sort_key(each.run_id), reverse=True)
-        hot = self.hot.get(run_id)
-        for each in [*tree, header]:
-            self.abandon(each.run_id, None)
-            run = self.forget(each.run_id)
-            if run is not None:
-                run.worker.send(["drop", run.run_id, run.incarnation])
-        if hot is not None and hot.is_inline:
-            self._begin_callers_anew(hot)
-        for each in [*tree, header]:
-            why = reason if each.run_id == run_id else f"{header.name} was ended"
-            self._cancel_one(each, why, kind if each.run_id == run_id else "cancelled", source)
-
-    def _begin_callers_anew(self, run: HotRun) -> None:
-        """Takes the callers of an inline child off its thread: the worker may have given them a Result of its own."""
-        while (caller := self.hot.get(run.header.parent)) is not None and caller.inline_child == run.run_id:
-            self.hot.pop(caller.run_id)
-            caller.root.program.hot.pop(caller.run_id, None)
-            caller.worker.send(["drop", caller.run_id, caller.incarnation])
-            self._enqueue(Start(caller.run_id, caller.root))
-            run = caller
-
-    def _cancel_one(self, header: Header, reason: str, kind: str, source: str) -> None:
-        run_id = header.run_id
-        self.ledger.append(run_id.encode(), events.cancel_requested(self.ledger.now_ms, reason))
-        failure = Failure(kind, f"{header.name} was ended: {reason}", flow=header.name, source=source)
-        status = "cancelled" if kind == "cancelled" else "err"
-        self.finish(header, pack(err(failure)), status=status)
 
 
 def _all_modules(run: HotRun, action: OpenAction) -> tuple[str, ...]:

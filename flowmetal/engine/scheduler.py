@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final
 
 from flowmetal.engine.attempts import has_earlier
+from flowmetal.engine.cancelling import Cancelling
 from flowmetal.engine.process import want_of_memory
 from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.runs import Runs
@@ -32,6 +33,7 @@ class Scheduler:
     """Gives the runs of ``runs`` to workers.
 
     Args:
+        cancelling: ends what a run that crashed has started.
         ensure_worker: sees that a program has a worker which is loaded, or will be; true if it is ready now.
         stopped: told of a run whose records are damaged.
         want_turn: sees that ``pump`` is called; asked whenever a run is made ready.
@@ -40,12 +42,14 @@ class Scheduler:
     def __init__(
         self,
         runs: Runs,
+        cancelling: Cancelling,
         ensure_worker: Callable[[ProgramState], bool],
         stopped: Callable[[StoppedRun], None],
         want_turn: Callable[[], None],
     ) -> None:
         self._want_turn = want_turn
         self._runs = runs
+        self._cancelling = cancelling
         self._stopped = stopped
         self._ensure_worker = ensure_worker
         self._programs: dict[int, ProgramState] = {}
@@ -229,6 +233,6 @@ class Scheduler:
         message += want_of_memory(reason, run.root.limits)
         source = flow.place if flow is not None else ""
         failure = Failure("crashed", message, {"dict": ["reason", reason]}, header.name, source)
-        self._runs.end_descendants(run.run_id, "its caller crashed")
+        self._cancelling.end_descendants(run.run_id, "its caller crashed")
         self._runs.abandon(run.run_id, None)
         self._runs.finish(header, pack(err(failure)))
