@@ -1,0 +1,28 @@
+"""TOML as text: read with Python's own parser, and the one piece of it that is written."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from flowmetal.errors import UsageError
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """What a text of TOML says.
+
+    Raises:
+        UsageError: it is none; has line and column.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"it is not TOML: {error}") from None
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"it is not TOML that can be read: {type(error).__name__}") from None
+
+
+def toml_string(text: str) -> str:
+    """A text as a string of TOML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each >= " " and each != "\x7f" else f"\\u{ord(each):04X}" for each in escaped) + '"'
