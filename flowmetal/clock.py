@@ -74,6 +74,7 @@ class SimulatedClock:
         # Whole milliseconds to begin with: what sleeps for seconds then wakes at a round moment.
         self._start_us = round((time.time() if start is None else start) * 1_000) * 1_000
         self._passed_us = 0
+        self._rewound_us = 0
         self._alarms: list[tuple[int, int, _SimulatedAlarm]] = []
         self._count = 0
         self.on_move: Callable[[], None] = lambda: None
@@ -117,6 +118,11 @@ class SimulatedClock:
         while (due_us := self._next_us()) is not None and due_us <= end_us:
             self.jump()
         self._move(end_us)
+
+    def rewind(self) -> None:
+        """Makes it the start again.  What was passed over stays so, and alarms keep their distance."""
+        self._start_us, self._rewound_us = self._start_us - (self._passed_us - self._rewound_us), self._passed_us
+        self.on_move()
 
     def _move(self, passed_us: int) -> None:
         if passed_us > self._passed_us:

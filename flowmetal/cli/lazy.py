@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "show": "Show one run: arguments, result, grants, code, versions, limits.",
     "flows": "List the flows of a file with their arguments.",
     "check": "Check flow files without running them.",
+    "test": "Run the tests of a package.",
     "grant": "Allow a run more, from now on.",
     "answer": "Answer what a run asks a person.",
     "cancel": "End a run and everything it started.",

@@ -59,8 +59,11 @@ MAY_USE = {
     | {"sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
     "trust": GROUND | {"permissions", "sources"},
     # fifth floor
+    "rehearsal": GROUND | {"assembly", "sources", "engine", "actions", "journal", "permissions", "language"},
+    # sixth floor
     "cli": GROUND
-    | {"assembly", "sources", "trust", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    | {"assembly", "sources", "trust", "engine", "worker", "actions", "journal", "permissions", "language", "packages"}
+    | {"rehearsal"},
     "__main__": {"cli"},
     # the garden: no room above may use it
     "testing": GROUND

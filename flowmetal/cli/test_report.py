@@ -1,0 +1,249 @@
+"""How tests are shown: dots or lines while they run, what failed and why, a line that sums up, JSON, JUnit XML."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from flowmetal.cli.junit import JunitCase, junit_xml
+from flowmetal.cli.outcomes import failure_lines
+from flowmetal.cli.text import json_text, printable, show_seconds
+from flowmetal.errors import FlowmetalError
+from flowmetal.journal.journal import Journal
+from flowmetal.rehearsal.literals import literal
+from flowmetal.rehearsal.script import Missing
+from flowmetal.rehearsal.stage import Tested
+from flowmetal.values import Failure, Wire, to_json_data
+
+_WIDTH: Final = 100
+_SHOWN: Final = 4_000
+_ONE_LINE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """A test file that cannot be run."""
+
+    file: str
+    error: FlowmetalError
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One test that ran; ``lines`` say what went wrong, none if it passed."""
+
+    file: str
+    name: str
+    seconds: float
+    lines: tuple[str, ...]
+    data: dict[str, Any]
+
+
+@dataclass
+class Report:
+    """Gathers what came of tests and shows it."""
+
+    verbose: bool
+    as_json: bool
+    shown: list[Shown] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
+    _file: str = ""
+    _column: int = 0
+
+    @property
+    def failed(self) -> list[Shown]:
+        """The tests that did not pass."""
+        return [each for each in self.shown if each.lines]
+
+    # -- while they run --------------------------------------------------------------------------------
+
+    def problem(self, problem: FileProblem) -> None:
+        """Takes in a file that cannot be run."""
+        self.problems.append(problem)
+        if self.as_json:
+            data = {"file": problem.file, "status": "error", "message": problem.error.message}
+            print(json_text({**data, "place": problem.error.place, "help": problem.error.remedy}))
+        elif self.verbose:
+            print(f"{printable(problem.file)} ERROR")
+        else:
+            self._mark(problem.file, "E")
+
+    def add(self, file: str, tested: Tested, journal: Journal) -> None:
+        """Takes in a test that ran on ``journal``."""
+        lines = () if tested.passed else tuple(_failure(tested, journal))
+        shown = Shown(file, tested.name, tested.seconds, lines, _data(file, tested))
+        self.shown.append(shown)
+        if self.as_json:
+            print(json_text(shown.data))
+        elif self.verbose:
+            print(f"{printable(file)}::{tested.name} {'FAILED' if lines else 'passed'}")
+        else:
+            self._mark(file, "F" if lines else ".")
+        sys.stdout.flush()
+
+    def _mark(self, file: str, mark: str) -> None:
+        if file != self._file:
+            start = f"{printable(file)} "
+            print(("\n" if self._file else "") + start, end="")
+            self._file, self._column = file, len(start)
+        elif self._column >= _WIDTH:
+            print("\n  ", end="")
+            self._column = 2
+        print(mark, end="", flush=True)
+        self._column += 1
+
+    # -- at the end ------------------------------------------------------------------------------------
+
+    def finish(self, seconds: float, durations: int, interrupted: bool) -> None:
+        """Shows what failed, and sums up."""
+        passed = len(self.shown) - len(self.failed)
+        if self.as_json:
+            counts = {"passed": passed, "failed": len(self.failed), "errors": len(self.problems)}
+            print(json_text({**counts, "seconds": round(seconds, 3), "interrupted": interrupted}))
+            return
+        if not self.verbose and self._file:
+            print()
+        for each in self.failed:
+            print(_ruler(f"{printable(each.file)}::{each.name}", "_"))
+            print("\n".join(each.lines))
+            print()
+        for problem in self.problems:
+            print(_ruler(f"{printable(problem.file)} cannot be run", "_"))
+            print(printable(problem.error.show(), keep="\n\t"))
+            print()
+        if durations:
+            print(_ruler(f"the slowest {durations}", "="))
+            for each in sorted(self.shown, key=lambda each: -each.seconds)[:durations]:
+                print(f"{show_seconds(each.seconds):>8}  {printable(each.file)}::{each.name}")
+        parts = [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{passed} passed"] if passed or not parts else []
+        parts += [f"{len(self.problems)} file{'s' * (len(self.problems) > 1)} in error"] if self.problems else []
+        parts += ["interrupted"] if interrupted else []
+        print(_ruler(f"{', '.join(parts)} in {show_seconds(seconds)}", "="))
+
+    def write_junit(self, path: Path) -> None:
+        """Writes all of it as JUnit XML."""
+        cases = [JunitCase(each.file, each.name, each.seconds, each.lines) for each in self.shown]
+        cases += [JunitCase(each.file, "", 0.0, tuple(each.error.show().split("\n")), True) for each in self.problems]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(junit_xml(cases))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def _ruler(text: str, char: str) -> str:
+    return f" {text} ".center(min(_WIDTH, max(len(text) + 8, 60)), char)
+
+
+# -- why a test failed ---------------------------------------------------------------------------------
+
+
+def _failure(tested: Tested, journal: Journal) -> Iterator[str]:
+    """What went wrong, for a person."""
+    if tested.error is not None:
+        yield printable(tested.error.show(), keep="\n\t")
+        return
+    ok, _, error = tested.result["result"]
+    if not ok:
+        failure = Failure.from_wire(error)
+        compared = _compared(failure)
+        yield from _missing(tested)
+        shown = failure if compared is None else _without_details(failure)
+        # The last line names a command for a run that is none.
+        yield from list(failure_lines(journal, journal.require(tested.run_id), shown, None))[:-1]
+        if compared is not None:
+            yield from compared
+    else:
+        yield from _missing(tested)
+
+
+def _missing(tested: Tested) -> Iterator[str]:
+    """What the test had not foreseen, each once, with the line to add."""
+    seen: dict[Missing, None] = dict.fromkeys(tested.world.missing)
+    for each in seen:
+        yield f"error: {printable(each.call)} {each.reason}"
+        yield f"  help: add to {tested.name}: {printable(each.line)}"
+
+
+def _without_details(failure: Failure) -> Failure:
+    return Failure(
+        failure.kind, failure.message, {"dict": []}, failure.flow, failure.source, failure.trace, failure.cause
+    )
+
+
+def _compared(failure: Failure) -> list[str] | None:
+    """Both values of an assert and where they differ; None for another failure."""
+    details = failure.details
+    flat = details.get("dict") if isinstance(details, dict) else None
+    fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {}
+    if failure.kind != "failed" or not fields or not set(fields) <= {"got", "wanted"}:
+        return None
+    got, wanted = (literal(fields[name]) if name in fields else None for name in ("got", "wanted"))
+    if got is None or wanted is None or max(len(got), len(wanted)) <= _ONE_LINE:
+        named = [("got", got), ("wanted", wanted)]
+        return [f"  {name + ':':<7} {printable(text[:_SHOWN])}" for name, text in named if text is not None]
+    lines = difflib.unified_diff(spread(fields["wanted"]), spread(fields["got"]), "wanted", "got", lineterm="", n=2)
+    kept = "\n".join(f"  {printable(line)}" for line in lines if not line.startswith("@@"))
+    return kept[:_SHOWN].split("\n")
+
+
+def spread(wire: Wire, indent: str = "") -> list[str]:
+    """A value over several lines, so that two of them can be compared line by line."""
+    if isinstance(wire, str) and "\n" in wire:
+        return [indent + literal(line) for line in wire.splitlines(keepends=True)]
+    text = literal(wire)
+    if len(text) + len(indent) <= _ONE_LINE or not isinstance(wire, list | dict):
+        return [indent + text]
+    deeper = indent + "    "
+    if isinstance(wire, list):
+        return [f"{indent}[", *_items(wire, deeper), f"{indent}]"]
+    ((tag, payload),) = wire.items()
+    if tag == "tuple":
+        return [f"{indent}(", *_items(payload, deeper), f"{indent})"]
+    if tag in ("dict", "struct"):
+        opening, between, closing = ("{", ": ", "}") if tag == "dict" else ("struct(", " = ", ")")
+        lines = [f"{indent}{opening}"]
+        for name, value in zip(payload[::2], payload[1::2], strict=True):
+            inner = spread(value, deeper)
+            key = literal(name) if tag == "dict" else str(name)
+            lines += [f"{deeper}{key}{between}{inner[0].strip()}", *inner[1:-1]]
+            lines += [f"{inner[-1]},"] if len(inner) > 1 else []
+            if len(inner) == 1:
+                lines[-1] += ","
+        return [*lines, f"{indent}{closing}"]
+    return [indent + text]
+
+
+def _items(items: list[Wire], indent: str) -> list[str]:
+    lines: list[str] = []
+    for each in items:
+        lines += spread(each, indent)
+        lines[-1] += ","
+    return lines
+
+
+def _data(file: str, tested: Tested) -> dict[str, Any]:
+    """One test for JSON."""
+    data: dict[str, Any] = {
+        "file": file,
+        "test": tested.name,
+        "status": "passed" if tested.passed else "failed",
+        "seconds": round(tested.seconds, 4),
+    }
+    if tested.error is not None:
+        data["error"] = tested.error.show()
+    elif not tested.result["result"][0]:
+        data["failure"] = to_json_data(tested.result["result"][2])
+    if tested.world.missing:
+        data["missing"] = [
+            {"call": each.call, "reason": each.reason, "add": each.line} for each in dict.fromkeys(tested.world.missing)
+        ]
+    return data

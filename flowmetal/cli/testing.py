@@ -1,0 +1,114 @@
+"""What ``flowmetal test`` does: files one after another; the worker of the next comes up while one runs."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowmetal.cli.limiting import parse_limits
+from flowmetal.cli.test_report import FileProblem, Report
+from flowmetal.engine.launching import Launched, launch
+from flowmetal.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_RUN_FAILED, EXIT_USAGE, FlowmetalError, UsageError
+from flowmetal.rehearsal.collecting import TestFile, find_files, read_test_file
+from flowmetal.rehearsal.stage import on_stage
+from flowmetal.settings import Limits
+
+
+def run_tests(
+    *,
+    paths: tuple[str, ...],
+    keyword: str,
+    stop_at_first: bool,
+    verbose: bool,
+    junit_file: str | None,
+    durations: int,
+    timeout: float,
+    limits: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Runs what is selected; the exit code.
+
+    Raises:
+        FlowmetalError: there is nothing to run, or what was asked for is wrong.
+    """
+    all_limits = parse_limits(limits)
+    report = Report(verbose=verbose, as_json=as_json)
+    files = _read(paths, keyword, report)
+    began = time.perf_counter()
+    try:
+        _run_files(files, all_limits, timeout, stop_at_first, report)
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
+    report.finish(time.perf_counter() - began, durations, interrupted)
+    if junit_file is not None:
+        report.write_junit(Path(junit_file))
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if report.problems:
+        return EXIT_USAGE
+    return EXIT_RUN_FAILED if report.failed else EXIT_OK
+
+
+def _read(paths: Sequence[str], keyword: str, report: Report) -> list[TestFile]:
+    found = []
+    for selected in find_files(paths):
+        try:
+            found.append(read_test_file(selected, keyword))
+        except FlowmetalError as error:
+            if selected.names:
+                raise
+            report.problem(FileProblem(selected.file, error))
+    chosen = [each for each in found if each.names]
+    if not chosen and not report.problems:
+        raise UsageError(
+            f"no test's name holds `{keyword}`"
+            if keyword
+            else f"there is no test in {', '.join(e.file for e in found)}",
+            remedy="leave out -k to run all" if keyword else "a test is a function `def test_…(t):` at the top level",
+        )
+    return chosen
+
+
+def _run_files(files: list[TestFile], limits: Limits, timeout: float, stop_at_first: bool, report: Report) -> None:
+    with _spares(limits) as spares:
+        for at, file in enumerate(files):
+            spare = spares.pop() if spares else None
+            if at + 1 < len(files):
+                spares.append(launch(limits))
+            asyncio.run(_run_file(file, limits, timeout, stop_at_first, report, spare))
+            if stop_at_first and (report.failed or report.problems):
+                return
+
+
+@contextmanager
+def _spares(limits: Limits) -> Iterator[list[Launched]]:
+    spares = [launch(limits)]
+    try:
+        yield spares
+    finally:
+        for each in spares:
+            each.discard()
+
+
+async def _run_file(
+    file: TestFile, limits: Limits, timeout: float, stop_at_first: bool, report: Report, spare: Launched | None
+) -> None:
+    left = list(file.names)
+    while left:
+        with tempfile.TemporaryDirectory(prefix="flowmetal-test-") as scratch, on_stage(Path(scratch), spare) as stage:
+            spare = None
+            try:
+                await stage.load(file, limits)
+            except FlowmetalError as error:
+                report.problem(FileProblem(file.file, error))
+                return
+            while left and not stage.is_spoilt:
+                tested = await stage.run(left.pop(0), str(file.sources.files.root), timeout)
+                report.add(file.file, tested, stage.journal)
+                if stop_at_first and not tested.passed:
+                    return

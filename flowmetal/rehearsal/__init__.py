@@ -1,0 +1,1 @@
+"""Runs that only pretend: scripted effects, simulated time, and what came of it."""
