@@ -140,7 +140,7 @@ class Report:
 
 
 def _ruler(text: str, char: str) -> str:
-    return f" {text} ".center(min(_WIDTH, max(len(text) + 8, 60)), char)
+    return f"{char * 8} {text} {char * 8}"
 
 
 # -- why a test failed ---------------------------------------------------------------------------------

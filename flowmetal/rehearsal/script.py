@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, Parameter, type_name
 from flowmetal.actions.registry import Registry
 from flowmetal.errors import did_you_mean
 from flowmetal.permissions.decision import Allowed
+from flowmetal.rehearsal.calls import call_text, fitted, given_args, same, without_fingerprints
 from flowmetal.rehearsal.literals import literal
-from flowmetal.values import Wire, failure_of, is_ok, pack
+from flowmetal.values import Wire, failure_of, is_ok
 
 SPACE: Final = "testing"
 NAMES: Final = (f"{SPACE}.answer", f"{SPACE}.calls")
@@ -58,7 +59,7 @@ class _Rule:
     in_order: bool
 
     def fits(self, args: Arguments) -> bool:
-        return all(name in args and _same(args[name], value) for name, value in self.wanted.items())
+        return all(name in args and same(args[name], value) for name, value in self.wanted.items())
 
 
 @dataclass
@@ -121,7 +122,7 @@ def scripted(registry: Registry, world: Callable[[], World]) -> Registry:
 
 def _scripted(effect: Effect, world: Callable[[], World]) -> Effect:
     def perform(_allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
-        result = world().ask(effect, _without_fingerprints(args), context.idempotency_key, context.attempt)
+        result = world().ask(effect, without_fingerprints(args), context.idempotency_key, context.attempt)
         if is_ok(result):
             return result["result"][1]
         failure = failure_of(result)
@@ -144,7 +145,7 @@ def _own(registry: Registry, world: Callable[[], World]) -> list[Effect]:
         effect = _effect_of(registry, args["effect"])
         wanted = _Rule(effect.name, _wanted(effect, args), (), False)
         found = [each for each in world().calls if each.effect == effect.name and wanted.fits(each.args)]
-        return [_given(effect, each.args) for each in found]
+        return [given_args(effect, each.args) for each in found]
 
     call = (Parameter("effect", "any", ""), Parameter("args", "list", ""), Parameter("kwargs", "dict", ""))
     said = (Parameter("results", "list", ""), Parameter("in_order", "bool", ""), Parameter("by", "any", "", None))
@@ -179,7 +180,7 @@ def _wanted(effect: Effect, args: Arguments) -> dict[str, Wire]:
             near = did_you_mean(str(name), names)
             raise EffectFailure(f"{effect.name} has no argument `{name}`{near}: {effect.signature()}", kind="error")
         wanted[name] = value
-    found: dict[str, Wire] = _without_fingerprints(wanted)
+    found: dict[str, Wire] = without_fingerprints(wanted)
     return found
 
 
@@ -190,56 +191,6 @@ def _result_of(effect: Effect, value: Wire) -> Wire:
     return {"result": [True, fitted(effect, value), None]}
 
 
-def fitted(effect: Effect, value: Wire) -> Wire:
-    """A value as the effect would give it: where that is a struct, a dict or struct gives some of its fields.
-
-    Raises:
-        EffectFailure: a field that it has not.
-    """
-    kind = type_name(value)
-    if type_name(effect.sample) != "struct" or kind not in ("dict", "struct"):
-        return value
-    fields = dict(_pairs(effect.sample["struct"]))
-    for name, each in _pairs(value[kind]):
-        if name not in fields:
-            near = did_you_mean(str(name), fields)
-            raise EffectFailure(
-                f"what `{effect.name}` gives has no field `{name}`{near}; it has {', '.join(fields)}", kind="error"
-            )
-        fields[name] = each
-    return {"struct": [part for pair in fields.items() for part in pair]}
-
-
-def _pairs(flat: list[Wire]) -> list[tuple[str, Wire]]:
-    return [(str(name), value) for name, value in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _given(effect: Effect, args: Arguments) -> Wire:
-    """The arguments of a call that are not at their default, as a dict of the language."""
-    defaults = {each.name: each.default for each in effect.parameters if not each.required}
-    flat: list[Wire] = []
-    for name, value in args.items():
-        if name in defaults and _same(value, defaults[name]):
-            continue
-        if effect.is_variadic and ((name == "args" and value == []) or (name == "kwargs" and value == {"dict": []})):
-            continue
-        flat += (name, value)
-    return {"dict": flat}
-
-
-def call_text(effect: Effect, args: Arguments) -> str:
-    """The arguments of a call as a test writes them: ``"data.csv"``, ``"https://…", json = {…}``."""
-    flat = _given(effect, args)["dict"]
-    required = [each.name for each in effect.parameters if each.required]
-    parts = []
-    for name, value in _pairs(flat):
-        by_position = required and name == required[0]
-        if by_position:
-            required.pop(0)
-        parts.append(literal(value) if by_position else f"{name} = {literal(value)}")
-    return ", ".join(parts)
-
-
 def _missing(effect: Effect, args: Arguments, used_up: int) -> Missing:
     shown = call_text(effect, args)
     sample = literal(effect.sample if type_name(effect.sample) != "struct" else {"dict": effect.sample["struct"]})
@@ -247,18 +198,3 @@ def _missing(effect: Effect, args: Arguments, used_up: int) -> Missing:
     line = f"t.answer(effects.{effect.name}, {shown}, gives = {gives})" if shown else f"t.answer(effects.{effect.name})"
     reason = f"is called once more than it has answers ({used_up})" if used_up else "has no answer"
     return Missing(effect.name, f"{effect.name}({shown})", line, reason)
-
-
-def _same(left: Wire, right: Wire) -> bool:
-    return pack(left) == pack(right)
-
-
-def _without_fingerprints(args: Any) -> Any:
-    """A secret is the same in every world, its fingerprint is not."""
-    if isinstance(args, list):
-        return [_without_fingerprints(each) for each in args]
-    if isinstance(args, Mapping):
-        if len(args) == 1 and "secret" in args and isinstance(args["secret"], list):
-            return {"secret": [args["secret"][0], ""]}
-        return {name: _without_fingerprints(each) for name, each in args.items()}
-    return args
