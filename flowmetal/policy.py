@@ -13,9 +13,7 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.settings import parse_duration
 from flowmetal.values import Failure, Wire, to_text
 
-_LATER: Final = frozenset(
-    ["idempotency_key", "parent_close", "continue_every", "on_failure", "max_parallel", "returns"]
-)
+_LATER: Final = frozenset(["parent_close", "continue_every", "on_failure", "returns"])
 _TRYING: Final = (
     "retries",
     "retry_delay",
@@ -27,15 +25,19 @@ _TRYING: Final = (
     "retry_on",
     "give_up_on",
 )
+_OF_RUNS: Final = ("max_parallel",)
 _KNOWN: Final = {
-    "flow": ("name", "id", "detach", *_TRYING),
-    "effect": ("name", *_TRYING, "interrupted"),
-    "made": _TRYING,
+    "flow": ("name", "id", "detach", "idempotency_key", *_OF_RUNS, *_TRYING),
+    "effect": ("name", "idempotency_key", *_TRYING, "interrupted"),
+    "made": (*_OF_RUNS, *_TRYING),
 }
-SETTINGS: Final = frozenset({"name", "id", "detach", "interrupted", *_TRYING})
+SETTINGS: Final = frozenset({"name", "id", "detach", "idempotency_key", "interrupted", *_OF_RUNS, *_TRYING})
 """Settings of a start, which are never arguments of what is started."""
 EFFECT_SETTINGS: Final = _KNOWN["effect"]
 """Settings that a call of an effect takes among its arguments."""
+_ENGINES: Final = frozenset({"idempotency_key", *_OF_RUNS})
+_KEY: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?", re.ASCII)
+_MOST: Final = 1_000_000
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MAX_RETRIES: Final = 1_000_000
 _MAX_KINDS: Final = 100
@@ -67,7 +69,7 @@ class Policy:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a start with it needs nothing of the engine but the start."""
+        """Whether it asks for one attempt, without an end."""
         return self == PLAIN
 
     def may_retry(self, failure: Failure, attempt: int) -> bool:
@@ -102,6 +104,18 @@ def read_policy(wire: Wire) -> Policy:
     return Policy(**found) if found else PLAIN
 
 
+def is_plain(settings: Wire) -> bool:
+    """Whether a start with these settings needs nothing of the engine but the start."""
+    return settings is None or (read_policy(settings).is_plain and _ENGINES.isdisjoint(policy_items(settings)))
+
+
+def is_kept(settings: Wire) -> bool:
+    """Whether a run must know with what settings it was started."""
+    return settings is not None and not (
+        read_policy(settings).is_plain and policy_items(settings).keys().isdisjoint(_OF_RUNS)
+    )
+
+
 def check_policy(policy: Wire, kind: str) -> None:
     """Raise unless every setting is known and fits; ``kind`` is flow, effect, or made (the keywords of ``flow()``).
 
@@ -109,14 +123,14 @@ def check_policy(policy: Wire, kind: str) -> None:
         UsageError: names the setting, and the nearest one.
     """
     settings = policy_items(policy)
+    if "id" in settings and settings.get("detach") is not True:
+        raise UsageError("`id` names a run of its own", remedy="add `detach = True`")
     for name, value in settings.items():
         check_setting_name(name, kind)
-        if value is None and name in _READ:
+        if value is None and name in (*_READ, *_ENGINES):
             continue  # as if it had not been set
         if name in _CHECKS and not _CHECKS[name][0](value):
             raise UsageError(f"`{name}` is {_CHECKS[name][1]}, not {to_text(value, 60)}")
-    if "id" in settings and settings.get("detach") is not True:
-        raise UsageError("`id` names a run of its own", remedy="add `detach = True`")
 
 
 def check_setting_name(name: str, kind: str) -> None:
@@ -174,6 +188,11 @@ _DURATION: Final = (_is_duration, 'a duration, a number of seconds or a text suc
 _KINDS: Final = (_is_kinds, 'a list of kinds of failures, such as ["timeout", "effect"]')
 _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
     "detach": (lambda value: type(value) is bool, "True or False"),
+    "idempotency_key": (
+        lambda value: isinstance(value, str) and _KEY.fullmatch(value) is not None,
+        "a text of 1 to 200 printable ASCII characters, with no space at its ends",
+    ),
+    "max_parallel": (lambda value: type(value) is int and 1 <= value <= _MOST, f"a whole number from 1 to {_MOST:,}"),
     "name": (lambda value: isinstance(value, str) and 0 < len(value) <= 200, "a text of 1 to 200 characters"),
     "id": (
         lambda value: isinstance(value, str) and _RUN_ID.fullmatch(value) is not None,

@@ -20,7 +20,7 @@ from flowmetal.engine.table import RootState, Start
 from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
-from flowmetal.policy import PLAIN, Policy, read_policy
+from flowmetal.policy import PLAIN, Policy, is_kept, read_policy
 from flowmetal.values import Failure, Wire, pack
 
 RETRY: Final = -1
@@ -46,8 +46,8 @@ def sources_of(header: Header) -> list[Source]:
 
 
 def packed_policy(settings: Wire) -> bytes:
-    """What a header keeps of a start's settings: nothing if they say nothing about trying again."""
-    return b"" if settings is None or read_policy(settings).is_plain else pack(settings)
+    """What a header keeps of a start's settings: nothing if the run needs none of them."""
+    return pack(settings) if is_kept(settings) else b""
 
 
 def with_deadline(header: Header, now_ms: int) -> Header:

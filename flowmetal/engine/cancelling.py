@@ -28,8 +28,9 @@ class Cancelling:
         if action is None:
             return
         child = child_id(run.run_id, number)
+        is_waiting = self._runs.once.withdraw(run.run_id, number)
         may_have_begun = action.is_started or (
-            action.is_reopened and all(each in run.task_results for each in action.deps)
+            action.is_reopened and not is_waiting and all(each in run.task_results for each in action.deps)
         )
         if action.verb in ("do", "start"):
             started = may_have_begun and not action.missing

@@ -38,7 +38,7 @@ from flowmetal.journal.keys import root_of
 from flowmetal.permissions.decision import Denied, decide_all
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.permissions.wants import Allowed, Want
-from flowmetal.policy import read_policy
+from flowmetal.policy import policy_items, read_policy
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok, ok, pack
 
@@ -119,7 +119,7 @@ class Effects:
             return
         policy = read_policy(settings)
         context = EffectContext(
-            idempotency_key(root.nonce, *key),
+            policy_items(settings).get("idempotency_key") or idempotency_key(root.nonce, *key),
             root.base_dir,
             action.target,
             action.attempt,
@@ -136,10 +136,14 @@ class Effects:
         if policy.schedule_timeout_seconds is not None:
             left = policy.schedule_timeout_seconds - (self._ledger.now_ms - action.at_ms) / 1_000
             flight.deadline = self._call_later(max(0.0, left), lambda: self._schedule_over(flight))
-        if action.is_reopened:
+        # Where it may have had to wait for a place, that it began is recorded.
+        is_limited = self._runs.parallel.is_limited(run.run_id)
+        if action.is_reopened and (action.has_begun or not is_limited):
             self._take_up(flight)
-        else:
-            self._begin(flight)
+            return
+        if is_limited:
+            self._note_begun(flight)
+        self._begin(flight)
 
     def _take_up(self, flight: Flight) -> None:
         """Goes on with an effect that an engine before this one had begun, or was about to begin."""

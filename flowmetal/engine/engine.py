@@ -356,6 +356,7 @@ class Engine:
             # Commits of our own count too: mail may have come just before one of them.
             if transaction != self._seen_transaction:
                 self._seen_transaction = transaction
+                self._runs.once.look()
                 self._take_mail()
         except HomeError as error:
             self._give_up_all(error)

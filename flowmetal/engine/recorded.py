@@ -33,6 +33,7 @@ def note_recorded(run: HotRun, event: dict[str, Any]) -> None:
         action = run.open[event["n"]]
         action.attempt, action.retry_due_ms, action.asked = event["i"], event.get("u"), ""
         action.retry_delay_ms = event.get("u", event["t"]) - event["t"]
+        action.has_begun = True
     elif kind == _ASKED and event["n"] in run.open:
         run.open[event["n"]].asked = event["z"]
     elif kind == _TIMER_FIRED:

@@ -23,6 +23,7 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     runs.roots[header.run_id] = root
     runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
     runs.ledger.writer.written[header.run_id.encode()] = journal.tree_bytes(header.run_id)
+    runs.once.take_up(header.run_id)
     _take_up_one(runs, scheduler, root, header)
     for each in journal.descendants(header.run_id):
         if not each.is_finished:
@@ -30,6 +31,7 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
 
 
 def _take_up_one(runs: Runs, scheduler: Scheduler, root: RootState, header: Header) -> None:
+    runs.parallel.take_up(header)
     if header.deadline_ms is not None:
         runs.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
     if header.wake_action == RETRY:

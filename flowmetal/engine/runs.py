@@ -16,6 +16,8 @@ import msgpack
 from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
 from flowmetal.engine.earlier import History, what_of
 from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.once import Once
+from flowmetal.engine.parallel import Parallel
 from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, RootState, Start
 from flowmetal.engine.timers import Timers
 from flowmetal.engine.waits import Waits
@@ -77,6 +79,8 @@ class Runs:
         self.hot: dict[str, HotRun] = {}
         self.cold: dict[str, ColdWait] = {}
         self.waits = Waits(ledger, timers, self.deliver)
+        self.once = Once(ledger, self.deliver, self._start_again)
+        self.parallel = Parallel(self._start_again)
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
         self.fresh: set[str] = set()
         self.observer: Observer | None = None
@@ -122,8 +126,16 @@ class Runs:
             packed = pack(err(replace(failure, cause=replace(chain[-1], details=None, cause=None).to_wire())))
         self.deliver(run.run_id, action.number, packed)
 
+    def _start_again(self, run_id: str, number: int) -> None:
+        """Starts what waited for its key, or for a place, if its run is hot; else when that has been replayed."""
+        run = self.hot.get(run_id)
+        if run is not None:
+            if run.is_live and number in run.open:
+                self._start(run, run.open[number])
+        elif run_id in self.cold:
+            self.wake(run_id, self.cold[run_id].root)
+
     def _start(self, run: HotRun, action: OpenAction) -> None:
-        action.is_started = True
         call: list[Any] = msgpack.unpackb(action.args)
         args, kwargs = call[0], call[1]
         if action.deps:
@@ -133,6 +145,12 @@ class Runs:
         what = what_of(action.target, settings)
         if has_earlier(run.header) and self._take_over(run, action, what, args, kwargs):
             return
+        key = policy_items(settings).get("idempotency_key")
+        if key is not None and not self.once.may_start(run, action, key, what, [args, kwargs]):
+            return
+        if not self.parallel.may_start(run.run_id, action.number):
+            return
+        action.is_started = True
         if action.verb in ("do", "start"):
             self.perform(run, action, args, kwargs, settings)
             return
@@ -171,6 +189,7 @@ class Runs:
         header = root.header
         self.roots[header.run_id] = root
         self._attempts.arm(header)
+        self.parallel.limit(header)
         self.tell(lambda observer: observer.started(header.run_id, header.name, "", 0))
         self.fresh.add(header.run_id)
         self.enqueue(Start(header.run_id, root, Fresh(header, args, "", modules)))
@@ -220,6 +239,7 @@ class Runs:
         )
         if header.policy:
             header = with_deadline(header, started_ms)
+            self.parallel.limit(header)
         started = events.started(
             started_ms,
             flow,
@@ -253,8 +273,10 @@ class Runs:
         that allowed it.  ``taken_from``: the action of an earlier attempt whose result it is.
         """
         self.ledger.result(run_id, number, value, by=by, taken_from=taken_from)
+        self.once.settle(run_id, number, value)
         self.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
         self._show(run_id, number, value, worker_knows)
+        self.parallel.leave(run_id, number)
 
     def _show(self, run_id: str, number: int, value: bytes | None, worker_knows: bool = False) -> None:
         run = self.hot.get(run_id)
@@ -337,6 +359,8 @@ class Runs:
         """Ends a run, unless it is tried again: its ``finished`` and its parent's ``result`` are in one batch."""
         run_id = header.run_id
         status = status or ("ok" if is_ok_packed(value) else "err")
+        self.once.end(run_id)
+        self.parallel.end(run_id)
         if status == "err" and header.policy and self._again(header, value):
             return
         kept = self.ledger.field(run_id, value)
@@ -352,6 +376,7 @@ class Runs:
         )
         self.ledger.put_header(header)
         self.forget(run_id)
+        self.parallel.forget(run_id)
         self.tell(lambda observer: observer.ended(run_id, 0, status == "ok"))
         if header.parent:
             self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)
@@ -427,6 +452,8 @@ class Runs:
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it; the workers are told."""
         known: list[Iterable[str]] = [self.hot, self.cold, self.waits.pending, self.fresh, self.timers.run_ids()]
+        self.once.forget_tree(root_id)
+        self.parallel.forget_tree(root_id)
         for run_id in {each for table in known for each in table if root_of(each) == root_id}:
             run = self.forget(run_id)
             if run is not None:

@@ -166,8 +166,10 @@ class Scheduler:
             "nonce": run.root.nonce,
             "attempt": run.header.attempt,
             "started_ms": started_ms,
-            # Only what comes by the engine can be taken over.
-            "inlining": not run.alone and not has_earlier(run.header),
+            # Only what comes by the engine can be taken over, or wait for a place.
+            "inlining": not run.alone
+            and not has_earlier(run.header)
+            and not self._runs.parallel.is_limited(run.run_id),
             "base": run.header.attempt_base,
             "line": line,
             "replay": replay,

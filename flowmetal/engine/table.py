@@ -121,6 +121,8 @@ class OpenAction:
     is_started: bool = False
     # It was recorded in an earlier life of the run: what it started may be under way or over.
     is_reopened: bool = False
+    # It is recorded that an attempt at it began, or is to begin.
+    has_begun: bool = False
     # The modules on the call stack, without the main file's: an effect has the authority that all of them have.
     modules: tuple[str, ...] = ()
     at_ms: int = 0

@@ -18,7 +18,7 @@ from typing import Final
 
 from flowmetal.clock import Clock
 from flowmetal.errors import JournalError
-from flowmetal.journal import event_reading, meta
+from flowmetal.journal import event_reading, meta, once
 from flowmetal.journal.headers import FINISHED, Header, index_range, read_header, remove_header
 from flowmetal.journal.keys import descendants_range, own_range, place_of
 from flowmetal.journal.store import Store, Update, View, pages
@@ -129,6 +129,8 @@ def _purge_slice(update: Update, clock: Clock, root: str, counts: GcCounts) -> b
             left -= len(keys)
         else:
             return False
+    if once.forget_claims(update, root, left) == left:
+        return False
     update.delete("meta", meta.removing_key(root))
     return True
 
@@ -138,6 +140,7 @@ def purge(update: Update, root: str) -> None:
     for table, start, stop in _ranges(root):
         for key in [key for key, _ in update.scan(table, start, stop)]:
             update.delete(table, key)
+    once.forget_claims(update, root)
     update.delete("meta", meta.removing_key(root))
 
 

@@ -2,7 +2,8 @@
 
     file    = b"FLOWMETAL-RUN\\n" ‖ version (1 byte) ‖ sha256 (32 bytes, over the rest) ‖ MessagePack map
     map     = {"root": id, "headers": [[run id, header]], "events": [[key, event]],
-               "blobs": [[key, payload]], "code": [[sha256, text]]}
+               "blobs": [[key, payload]], "code": [[sha256, text]]}, and
+               "claims": [[key, claim]] if it did something once only
 
 Keys and records are those of the tables, byte for byte, but that no header has an owner or says it was moved:
 exporting the same state twice gives the same bytes.  A file is hostile until ``import_run`` has checked it.
@@ -20,7 +21,7 @@ from typing import Any, Final
 import msgpack
 
 from flowmetal.errors import ConflictError, JournalError, RunBusyError, UnknownRunError
-from flowmetal.journal import blobs, event_reading, garbage, meta
+from flowmetal.journal import blobs, event_reading, garbage, meta, once
 from flowmetal.journal.framing import damaged, pack_plain
 from flowmetal.journal.headers import (
     Header,
@@ -95,6 +96,9 @@ def _write(update: Update, content: dict[str, Any]) -> Header:
     meta.next_number(update, "code")
     for key, record in content["headers"]:
         put_header(update, decode_header(record, key), None)
+    for key, record in content.get("claims", ()):
+        if update.get("meta", key) is None:  # else somebody here holds that key, who goes on holding it
+            once.put_claim(update, once.decode_claim(key, record))
     header = read_header(update, content["root"])
     assert header is not None  # _parse saw it
     return header
@@ -132,7 +136,8 @@ def _export(view: View, root_id: str) -> bytes:
         "blobs": list(view.scan("blobs", *own)),
         "code": sorted(code.items()),
     }
-    packed: bytes = pack_plain(plain)
+    claims = once.claims_of(view, root_id)
+    packed: bytes = pack_plain(plain | {"claims": claims} if claims else plain)
     return MAGIC + bytes([VERSION]) + sha256(packed).digest() + packed
 
 
@@ -177,13 +182,13 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 def _check_content(content: Any) -> None:
     names = {"root", "headers", "events", "blobs", "code"}
-    if not isinstance(content, dict) or set(content) != names or not isinstance(content["root"], str):
+    if not isinstance(content, dict) or set(content) - {"claims"} != names or not isinstance(content["root"], str):
         raise _bad("it does not hold what a run needs")
     root = content["root"]
     if not is_run_id(root) or root_of(root) != root:
         raise _bad("its run id is not a root's")
     for table, check in _CHECKS.items():
-        rows = content[table]
+        rows = content.get(table, ())
         if not isinstance(rows, tuple) or not all(_is_row(row) for row in rows):
             raise _bad(f"its {table} are not pairs of bytes")
         if len({key for key, _ in rows}) != len(rows):
@@ -230,11 +235,17 @@ def _check_code(root: str, key: bytes, value: bytes) -> None:
         raise _bad("a module's text is not of its key", place_of("code", key))
 
 
+def _check_claim(root: str, key: bytes, value: bytes) -> None:
+    if root_of(once.decode_claim(key, value).run_id) != root:
+        raise _bad("a key that another run holds")
+
+
 _CHECKS: Final[dict[str, Callable[[str, bytes, bytes], None]]] = {
     "headers": _check_header,
     "events": _check_event,
     "blobs": _check_blob,
     "code": _check_code,
+    "claims": _check_claim,
 }
 
 

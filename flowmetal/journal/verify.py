@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from flowmetal.errors import FlowmetalError, JournalError
-from flowmetal.journal import blobs, event_reading, meta
+from flowmetal.journal import blobs, event_reading, meta, once
 from flowmetal.journal.headers import Header, decode_header, index_keys, read_header
 from flowmetal.journal.keys import own_range, parse_event_key, place_of, root_of
 from flowmetal.journal.mail import decode_mail
@@ -145,6 +145,24 @@ def _check_mail(view: View, table: str, key: bytes, value: bytes) -> Iterator[Pr
         yield Problem(place_of(table, key), "mail for a run that does not exist", _ORPHAN)
 
 
+def _check_claim(view: View, table: str, key: bytes, value: bytes) -> Iterator[Problem]:
+    if not once.is_claim(key):
+        return
+    try:
+        claim = once.decode_claim(key, value)
+    except JournalError as error:
+        yield _of(error)
+        return
+    root = root_of(claim.run_id)
+    if _is_being_removed(view, root):
+        return
+    if view.get("runs", root.encode()) is None:
+        yield Problem(
+            f"meta once {claim.key}", f"a key held by the run `{claim.run_id}`, which does not exist", _ORPHAN
+        )
+    yield from _check_payload(view, root, claim.value)
+
+
 def _is_being_removed(view: View, root: str) -> bool:
     return view.get("meta", meta.removing_key(root)) is not None
 
@@ -162,4 +180,5 @@ _CHECKS: Final[dict[str, Callable[[View, str, bytes, bytes], Iterator[Problem]]]
     "by_flow": _check_index,
     "by_label": _check_index,
     "mail": _check_mail,
+    "meta": _check_claim,
 }

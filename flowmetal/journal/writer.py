@@ -41,13 +41,14 @@ class Writer:
         self._headers: dict[str, Header] = {}
         self._others: list[tuple[str, bytes, bytes]] = []
         self._mail: list[bytes] = []
+        self._decisions: list[Callable[[Update], None]] = []
         # Root id → bytes of its tree's events and payloads, for who keeps a limit; see ``forget_written``.
         self.written: dict[bytes, int] = {}
 
     @property
     def pending(self) -> int:
         """How many records wait for ``commit``."""
-        return len(self._events) + len(self._headers) + len(self._others) + len(self._mail)
+        return len(self._events) + len(self._headers) + len(self._others) + len(self._mail) + len(self._decisions)
 
     @property
     def next_sequence(self) -> int:
@@ -86,6 +87,10 @@ class Writer:
         """Buffer the removal of a mail, for the transaction of the event it became."""
         self._mail.append(key)
 
+    def decide(self, decision: Callable[[Update], None]) -> None:
+        """Buffer what only the transaction can decide on: called within it, after all else was written."""
+        self._decisions.append(decision)
+
     def forget_written(self, root: bytes) -> None:
         """Stop counting what the tree of a root writes: it has ended, or is another engine's."""
         self.written.pop(root, None)
@@ -109,6 +114,7 @@ class Writer:
             self._headers = {}
             self._others = []
             self._mail = []
+            self._decisions = []
         self._durable = self._next - 1
         return self._durable
 
@@ -124,3 +130,5 @@ class Writer:
             put_header(update, header, read_header(update, header.run_id) if header.is_root else None)
         for mail in self._mail:
             update.delete("mail", mail)
+        for decision in self._decisions:
+            decision(update)

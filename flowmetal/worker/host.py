@@ -12,7 +12,7 @@ from flowmetal.identity import MAX_RUN_ID_BYTES, child_id
 from flowmetal.language.arguments import ArgumentError, moment_of
 from flowmetal.language.diagnostics import modules_of, site_of
 from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
-from flowmetal.policy import SETTINGS, check_policy, policy_items, read_policy
+from flowmetal.policy import SETTINGS, check_policy, is_plain, policy_items
 from flowmetal.settings import MAX_DURATION_SECONDS, Limits, format_duration, parse_duration
 from flowmetal.values import Failure, Wire, pack, substitute_tasks, to_text
 from flowmetal.worker.driver import Driver, answer_of
@@ -66,9 +66,7 @@ class FlowHost:
                 "upstream", f"a task that {name} needs has failed", flow=run.name, source=line, cause=cause
             )
             answer = self._never_called(run, failure, callee, packed, line, name)
-        elif (
-            run.inlining and run.depth < self._limits.inline_depth and (policy is None or read_policy(policy).is_plain)
-        ):
+        elif run.inlining and run.depth < self._limits.inline_depth and is_plain(policy):
             if values:
                 args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
             too_large = _too_large(name, line, [args, kwargs]) if values else None

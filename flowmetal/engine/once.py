@@ -1,0 +1,221 @@
+"""``options(f, idempotency_key = …)``: of all that ask with one key in a home, one does it, and the others get its
+Result.
+
+Who is first is decided by the journal's write transaction, the same in which the action that asks is written, so two
+engines cannot both be.  The first *holds* the key (``flowmetal/journal/once.py``) and writes its Result there in the
+transaction of its own ``result``.  The others look there, whenever something was committed, until there is one.
+
+An Err is a Result too.  It is done anew only where all that was Err is: by a new attempt at the flow that did it, or by
+a rerun of the run.  A refusal of the gate does not count, for nothing was done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeVar
+
+from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.table import HotRun, OpenAction
+from flowmetal.journal import blobs, once
+from flowmetal.journal.headers import read_header
+from flowmetal.journal.keys import root_of
+from flowmetal.journal.once import Claim
+from flowmetal.journal.store import Update, View
+from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, pack, unpack
+
+_T = TypeVar("_T")
+_NOTHING_DONE: Final = frozenset({"denied"})
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Who asks, and what the last transaction decided."""
+
+    claim: Claim
+    name: str
+    line: str
+    rerun_of: str
+    decision: Literal["", "mine", "wait", "given", "refused"] = ""
+    value: bytes = b""
+
+
+class Once:
+    """The keys that this engine's runs hold, and who waits for others.
+
+    Args:
+        ledger: where claims are written.
+        deliver: gives a run the encoded Result of an action.
+        begin: called when an action has got its key: it may start now.
+    """
+
+    def __init__(
+        self, ledger: Ledger, deliver: Callable[[str, int, bytes], None], begin: Callable[[str, int], None]
+    ) -> None:
+        self._ledger = ledger
+        self._deliver = deliver
+        self._begin = begin
+        self._held: dict[str, dict[int, Claim]] = {}
+        self._asked: dict[str, dict[int, _Asked]] = {}
+
+    def take_up(self, root_id: str) -> None:
+        """Learns which keys the tree of a root holds that is taken up."""
+        with self._ledger.journal.store.view() as view:
+            for claim in once.held_by(view, root_id):
+                self._held.setdefault(claim.run_id, {})[claim.number] = claim
+
+    def may_start(self, run: HotRun, action: OpenAction, key: str, what: str, call: list[Wire]) -> bool:
+        """Whether an action holds its key; if not, ``begin`` follows when it does, or its Result when there is one."""
+        run_id, number = run.run_id, action.number
+        if number in self._held.get(run_id, ()):
+            return True
+        if number not in self._asked.get(run_id, ()):
+            digest = hashlib.sha256(what.encode() + b"\0" + pack(call)).digest()
+            asked = _Asked(Claim(key, what, digest, run_id, number), action.name, action.line, run.root.header.rerun_of)
+            self._asked.setdefault(run_id, {})[number] = asked
+            self._ask(asked)
+        return False
+
+    def withdraw(self, run_id: str, number: int) -> bool:
+        """Forgets an action that waits for a key; False if it does not."""
+        return _take(self._asked, run_id, number) is not None
+
+    def settle(self, run_id: str, number: int, value: bytes) -> None:
+        """Writes the Result of the action that holds a key, in the transaction that this is told in."""
+        claim = _take(self._held, run_id, number)
+        if claim is None:
+            return
+        if not is_ok_packed(value) and failure_of(unpack(value)).kind in _NOTHING_DONE:
+            self._ledger.writer.decide(lambda update: once.remove_claim(update, claim))
+        else:
+            done = replace(claim, value=self._ledger.field(run_id, value))
+            self._ledger.writer.decide(lambda update: once.put_claim(update, done))
+        self.look()
+
+    def end(self, run_id: str) -> None:
+        """A run, or an attempt at it, ends: what it holds and has no Result yet will have none."""
+        self._asked.pop(run_id, None)
+        for number in list(self._held.get(run_id, ())):
+            key = self._held[run_id][number].key
+            message = f"the run {run_id}, which held the key {key!r}, was ended before there was a result"
+            self.settle(run_id, number, pack(err(Failure("cancelled", message, {"dict": ["may_have_run", True]}))))
+
+    def forget_tree(self, root_id: str) -> None:
+        """Drops what is in memory of a root and all below it."""
+        for run_id in [each for each in (*self._asked, *self._held) if root_of(each) == root_id]:
+            self._asked.pop(run_id, None)
+            self._held.pop(run_id, None)
+
+    def look(self) -> None:
+        """Something was written: whoever waits may have its Result now."""
+        if self._waiting():
+            self._ledger.when_durable(self._look_now)
+
+    # -- deciding --------------------------------------------------------------------------------------
+
+    def _waiting(self) -> list[_Asked]:
+        return [asked for table in self._asked.values() for asked in table.values() if asked.decision == "wait"]
+
+    def _look_now(self) -> None:
+        waiting = self._waiting()
+        with self._ledger.journal.store.view() as view:
+            found = [once.read_claim(view, asked.claim.key) for asked in waiting]
+            news = [each is None or each.value is not None or _is_gone(view, each) for each in found]
+        for asked, is_news in zip(waiting, news, strict=True):
+            if is_news:
+                self._ask(asked)
+
+    def _ask(self, asked: _Asked) -> None:
+        asked.decision = ""
+        self._ledger.writer.decide(lambda update: self._decide(update, asked))
+        self._ledger.when_durable(lambda: self._decided(asked))
+
+    def _is_wanted(self, asked: _Asked) -> bool:
+        return self._asked.get(asked.claim.run_id, {}).get(asked.claim.number) is asked
+
+    def _decide(self, update: Update, asked: _Asked) -> None:
+        """Within the transaction: takes the key if it is free, else notes what is to be done."""
+        if not self._is_wanted(asked):
+            return
+        mine = asked.claim
+        found = once.read_claim(update, mine.key)
+        if found is None or _is_gone(update, found) or self._is_done_anew(update, found, asked):
+            once.put_claim(update, mine)
+            asked.decision = "mine"
+        elif (found.what, found.digest) != (mine.what, mine.digest):
+            other = "arguments" if found.what == mine.what else "callee"
+            asked.decision = "refused"
+            asked.value = _failure(
+                asked, f"the key {mine.key!r} is that of {_shown(found)}; this is {_shown(mine)}, with other {other}"
+            )
+        elif found.place == mine.place:
+            asked.decision = "mine"
+        elif found.value is not None:
+            asked.decision = "given"
+            asked.value = blobs.load(update, root_of(found.run_id), found.value)
+        else:
+            refusal = _endless(update, found, mine)
+            asked.decision = "refused" if refusal else "wait"
+            asked.value = _failure(asked, refusal) if refusal else b""
+
+    def _is_done_anew(self, update: Update, found: Claim, asked: _Asked) -> bool:
+        if found.value is None or found.place == asked.claim.place:
+            return False
+        if is_ok_packed(blobs.load(update, root_of(found.run_id), found.value)):
+            return False
+        if asked.rerun_of and root_of(found.run_id) == asked.rerun_of:
+            return True
+        theirs, mine = _steps(found), _steps(asked.claim)
+        common = next((at for at, pair in enumerate(zip(theirs, mine, strict=False)) if pair[0] != pair[1]), 0)
+        if common == 0:
+            return False
+        header = read_header(update, ".".join(mine[:common]))
+        # An action of an attempt, or of a life, before the present one.
+        return header is not None and int(theirs[common]) <= header.attempt_base
+
+    def _decided(self, asked: _Asked) -> None:
+        if not self._is_wanted(asked) or asked.decision in ("", "wait"):
+            return
+        run_id, number = asked.claim.place
+        _take(self._asked, run_id, number)
+        if asked.decision == "mine":
+            self._held.setdefault(run_id, {})[number] = asked.claim
+            self._begin(run_id, number)
+        else:
+            self._deliver(run_id, number, asked.value)
+
+
+def _take(table: dict[str, dict[int, _T]], run_id: str, number: int) -> _T | None:
+    found = table.get(run_id)
+    taken = None if found is None else found.pop(number, None)
+    if found is not None and not found:
+        del table[run_id]
+    return taken
+
+
+def _is_gone(view: View, found: Claim) -> bool:
+    return found.value is None and read_header(view, found.run_id) is None
+
+
+def _endless(update: Update, found: Claim, mine: Claim) -> str:
+    """Why waiting for the Result would never end, if that is so."""
+    theirs = _steps(found)
+    if _steps(mine)[: len(theirs)] == theirs:
+        return f"the key {mine.key!r} is held by {_shown(found)}, which waits for this"
+    root = read_header(update, root_of(found.run_id))
+    if root is not None and root.moved_to:
+        return f"the key {mine.key!r} is held by {_shown(found)}, which was moved to {root.moved_to}"
+    return ""
+
+
+def _steps(claim: Claim) -> list[str]:
+    return [*claim.run_id.split("."), str(claim.number)]
+
+
+def _shown(claim: Claim) -> str:
+    return f"{claim.what.rpartition('//')[2]} (action {claim.number} of {claim.run_id})"
+
+
+def _failure(asked: _Asked, message: str) -> bytes:
+    return pack(err(Failure("failed", message, flow=asked.name, source=asked.line)))

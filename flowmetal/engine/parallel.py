@@ -1,0 +1,193 @@
+"""``max_parallel`` of a run: at most so many flows and effects of its whole tree are under way at once.
+
+A flow that waits for what it has started does nothing itself, so it is counted with it: what counts are the *leaves* of
+the tree of what is under way.  Therefore whatever is the only thing under way of a flow needs no further place, every
+leaf can go on to its end, and no limit ever holds itself up.  The rest waits in the order in which it was asked for.
+
+Only the order of events depends on this, so nothing of it is recorded, but that an effect began: after a kill, one that
+had yet to begin leaves no doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgpack
+
+from flowmetal.journal.headers import Header
+from flowmetal.journal.keys import root_of
+from flowmetal.policy import policy_items
+
+_Place = tuple[str, int]
+
+
+class Gate:
+    """The places of one run's tree.
+
+    Args:
+        run_id: the run with the limit.
+        places: how many.
+    """
+
+    def __init__(self, run_id: str, places: int) -> None:
+        self.run_id = run_id
+        self._places = places
+        self._leaves = 0
+        self._inside: dict[str, set[int]] = {}
+
+    def has_room(self, run_id: str) -> bool:
+        """Whether one more thing that ``run_id`` asks for may be under way."""
+        return self._leaves < self._places or (run_id != self.run_id and not self._inside.get(run_id))
+
+    def enter(self, run_id: str, number: int) -> None:
+        """Counts what is under way from now on."""
+        inside = self._inside.setdefault(run_id, set())
+        if number not in inside:
+            self._leaves += 1 if inside or run_id == self.run_id else 0
+            inside.add(number)
+
+    def leave(self, run_id: str, number: int) -> None:
+        """Counts it no more."""
+        inside = self._inside.get(run_id)
+        if inside is None or number not in inside:
+            return
+        inside.discard(number)
+        self._leaves -= 1 if inside or run_id == self.run_id else 0
+        if not inside:
+            del self._inside[run_id]
+
+    def inside_of(self, run_id: str) -> list[int]:
+        """What is under way of one run."""
+        return list(self._inside.get(run_id, ()))
+
+
+class Parallel:
+    """The limits of all runs of an engine, and what waits for room.
+
+    Args:
+        begin: called with what has got a place: it may start now.
+    """
+
+    def __init__(self, begin: Callable[[str, int], None]) -> None:
+        self._begin = begin
+        self._gates: dict[str, Gate] = {}
+        # Run → action → when it was asked for, in that order.
+        self._waiting: dict[str, dict[int, int]] = {}
+        self._asked = 0
+        self._inside: set[_Place] = set()
+        self._is_pumping = False
+
+    def limit(self, header: Header) -> None:
+        """Takes note of the limit of a run, if it has one."""
+        if header.policy and header.run_id not in self._gates:
+            places = policy_items(msgpack.unpackb(header.policy)).get("max_parallel")
+            if places is not None:
+                self._gates[header.run_id] = Gate(header.run_id, places)
+
+    def take_up(self, header: Header) -> None:
+        """Learns of a run that is taken up, after those above it: what had begun has its place."""
+        self.limit(header)
+        if header.parent and self.is_limited(header.parent):
+            self._enter((header.parent, int(header.run_id.rpartition(".")[2])))
+
+    def is_limited(self, run_id: str) -> bool:
+        """Whether what a run starts needs a place."""
+        return bool(self._gates) and next(self._over(run_id), None) is not None
+
+    def may_start(self, run_id: str, number: int) -> bool:
+        """Whether an action has a place, now; if not, ``begin`` follows when it does."""
+        place = (run_id, number)
+        if place in self._inside or not self.is_limited(run_id):
+            return True
+        comes_first = run_id not in self._waiting and (self._is_only_one(run_id) or not self._waiting)
+        if comes_first and self._has_room(run_id):
+            self._enter(place)
+            return True
+        self._asked += 1
+        self._waiting.setdefault(run_id, {}).setdefault(number, self._asked)
+        self._pump()
+        return False
+
+    def leave(self, run_id: str, number: int) -> None:
+        """An action is over, or was cancelled: who waits may have its place."""
+        if not self._gates:
+            return
+        place = (run_id, number)
+        self._drop(place)
+        if place in self._inside:
+            self._inside.discard(place)
+            for gate in self._over(run_id):
+                gate.leave(run_id, number)
+            self._pump()
+
+    def end(self, run_id: str) -> None:
+        """A run, or an attempt at it, ends: nothing of it is under way any more."""
+        if not self._gates:
+            return
+        self._waiting.pop(run_id, None)
+        gate = next(self._over(run_id), None)
+        for number in gate.inside_of(run_id) if gate is not None else ():
+            self.leave(run_id, number)
+
+    def forget(self, run_id: str) -> None:
+        """A run has ended: it limits nothing any more."""
+        self.end(run_id)
+        self._gates.pop(run_id, None)
+
+    def forget_tree(self, root_id: str) -> None:
+        """Drops what is in memory of a root and all below it."""
+        self._inside = {each for each in self._inside if root_of(each[0]) != root_id}
+        for table in (self._gates, self._waiting):
+            for run_id in [each for each in table if root_of(each) == root_id]:
+                del table[run_id]
+
+    # -- places ----------------------------------------------------------------------------------------
+
+    def _over(self, run_id: str) -> Iterator[Gate]:
+        """The gates that a run's actions go through: its own and those of the runs above it."""
+        while run_id:
+            gate = self._gates.get(run_id)
+            if gate is not None:
+                yield gate
+            run_id = run_id.rpartition(".")[0]
+
+    def _has_room(self, run_id: str) -> bool:
+        return all(gate.has_room(run_id) for gate in self._over(run_id))
+
+    def _is_only_one(self, run_id: str) -> bool:
+        return all(run_id != gate.run_id and not gate.inside_of(run_id) for gate in self._over(run_id))
+
+    def _enter(self, place: _Place) -> None:
+        self._inside.add(place)
+        for gate in self._over(place[0]):
+            gate.enter(*place)
+
+    def _pump(self) -> None:
+        """Gives places to who waits; what begins may end at once, so this is no recursion."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            while (place := self._next()) is not None:
+                self._drop(place)
+                self._enter(place)
+                self._begin(*place)
+        finally:
+            self._is_pumping = False
+
+    def _next(self) -> _Place | None:
+        """What has waited longest of all that there is room for."""
+        first = [
+            (next(iter(asked.values())), run_id) for run_id, asked in self._waiting.items() if self._has_room(run_id)
+        ]
+        if not first:
+            return None
+        run_id = min(first)[1]
+        return run_id, next(iter(self._waiting[run_id]))
+
+    def _drop(self, place: _Place) -> None:
+        asked = self._waiting.get(place[0])
+        if asked is not None:
+            asked.pop(place[1], None)
+            if not asked:
+                del self._waiting[place[0]]
