@@ -23,14 +23,7 @@ import msgpack
 from flowmetal.errors import ConflictError, JournalError, RunBusyError, UnknownRunError
 from flowmetal.journal import blobs, event_reading, garbage, meta, once
 from flowmetal.journal.framing import damaged, pack_plain
-from flowmetal.journal.headers import (
-    Header,
-    decode_header,
-    encode_header,
-    put_header,
-    read_header,
-    remove_header,
-)
+from flowmetal.journal.headers import Header, decode_header, encode_header, put_header, read_header, remove_header
 from flowmetal.journal.keys import (
     descendants_range,
     is_run_id,
