@@ -13,7 +13,7 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.settings import parse_duration
 from flowmetal.values import Failure, Wire, to_text
 
-_LATER: Final = frozenset(["parent_close", "continue_every", "on_failure", "returns"])
+_LATER: Final = frozenset(["continue_every", "on_failure", "returns"])
 _TRYING: Final = (
     "retries",
     "retry_delay",
@@ -27,15 +27,15 @@ _TRYING: Final = (
 )
 _OF_RUNS: Final = ("max_parallel",)
 _KNOWN: Final = {
-    "flow": ("name", "id", "detach", "idempotency_key", *_OF_RUNS, *_TRYING),
+    "flow": ("name", "id", "parent_close", "idempotency_key", *_OF_RUNS, *_TRYING),
     "effect": ("name", "idempotency_key", *_TRYING, "interrupted"),
     "made": (*_OF_RUNS, *_TRYING),
 }
-SETTINGS: Final = frozenset({"name", "id", "detach", "idempotency_key", "interrupted", *_OF_RUNS, *_TRYING})
+SETTINGS: Final = frozenset({"name", "id", "parent_close", "idempotency_key", "interrupted", *_OF_RUNS, *_TRYING})
 """Settings of a start, which are never arguments of what is started."""
 EFFECT_SETTINGS: Final = _KNOWN["effect"]
 """Settings that a call of an effect takes among its arguments."""
-_ENGINES: Final = frozenset({"idempotency_key", *_OF_RUNS})
+_ENGINES: Final = frozenset({"idempotency_key", "parent_close", *_OF_RUNS})
 _KEY: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?", re.ASCII)
 _MOST: Final = 1_000_000
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -123,8 +123,6 @@ def check_policy(policy: Wire, kind: str) -> None:
         UsageError: names the setting, and the nearest one.
     """
     settings = policy_items(policy)
-    if "id" in settings and settings.get("detach") is not True:
-        raise UsageError("`id` names a run of its own", remedy="add `detach = True`")
     for name, value in settings.items():
         check_setting_name(name, kind)
         if value is None and name in (*_READ, *_ENGINES):
@@ -141,6 +139,8 @@ def check_setting_name(name: str, kind: str) -> None:
     """
     known = _KNOWN[kind]
     where = "`flow()`" if kind == "made" else "`options()`"
+    if name == "detach":
+        raise UsageError("there is no setting `detach`", remedy="start a run of its own by `fctx.actions.start(f, …)`")
     if name in _LATER:
         raise UsageError(f"{where} does not know `{name}` yet: it comes in a later version")
     if name not in known:
@@ -187,7 +187,7 @@ def _one_of(*choices: str) -> tuple[Callable[[Wire], bool], str]:
 _DURATION: Final = (_is_duration, 'a duration, a number of seconds or a text such as "30s"')
 _KINDS: Final = (_is_kinds, 'a list of kinds of failures, such as ["timeout", "effect"]')
 _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
-    "detach": (lambda value: type(value) is bool, "True or False"),
+    "parent_close": _one_of("abandon", "cancel", "terminate"),
     "idempotency_key": (
         lambda value: isinstance(value, str) and _KEY.fullmatch(value) is not None,
         "a text of 1 to 200 printable ASCII characters, with no space at its ends",

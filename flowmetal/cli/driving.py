@@ -134,11 +134,11 @@ def journal_drives(journal: Journal, header: Header) -> bool:
 
 
 async def wait_for_detached(engine: Engine, display: Display) -> None:
-    """Waits for the runs that were started detached and are still driven here."""
+    """Waits for the runs of their own that were started and are still driven here."""
     owned = engine.owned
     if owned:
         names = ", ".join(owned[:_MOST_NAMED]) + (" …" if len(owned) > _MOST_NAMED else "")
-        noun = "a detached run" if len(owned) == 1 else f"{len(owned)} detached runs"
+        noun = "a run of its own" if len(owned) == 1 else f"{len(owned)} runs of their own"
         sys.stdout.flush()
         display.notice(f"waiting for {noun}: {names} (Ctrl-C leaves them to `flowmetal resume`)")
         await engine.idle()

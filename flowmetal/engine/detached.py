@@ -1,4 +1,4 @@
-"""``options(f, detach = True)``: a flow that becomes a root run of its own."""
+"""``fctx.actions.start(f, …)``: a flow that becomes a run of its own, a root."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ import os
 import msgpack
 
 from flowmetal.engine.attempts import packed_policy, with_deadline
-from flowmetal.engine.recovery import take_up
 from flowmetal.engine.runs import Runs
-from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.starting import started_fields
 from flowmetal.engine.table import HotRun, OpenAction, RootState
-from flowmetal.journal import events
+from flowmetal.errors import ConflictError
+from flowmetal.journal import closing, events
+from flowmetal.journal.blobs import externalize
 from flowmetal.journal.headers import Header
+from flowmetal.journal.starting import StartRequest
 from flowmetal.policy import policy_items
 from flowmetal.values import Failure, err, ok, pack
 
 _MAX_ID = 100
 
 
-def start_detached(runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAction, args: bytes) -> None:
-    """Starts the run, unless it has been; the task's Result is Ok with the run's id."""
+def start_detached(runs: Runs, engine_id: bytes, run: HotRun, action: OpenAction, args: bytes) -> None:
+    """Starts the run, unless it has been; the Result is Ok with the run's id."""
     settings = policy_items(msgpack.unpackb(action.args)[2])
     run_id = settings.get("id") or _id_from(run.run_id, action.number)
     if not runs.ledger.commit():
         return
     digest = hashlib.sha256(args).hexdigest()
     existing = runs.ledger.journal.header(run_id)
-    if existing is not None and (existing.flow, existing.args_digest) != (action.target, digest):
-        failure = Failure(
-            "failed",
-            f"the run {run_id} exists with another flow or other arguments",
-            flow=action.name,
-            source=action.line,
-        )
-        runs.deliver(run.run_id, action.number, pack(err(failure)))
-        return
+    message = ""
     if existing is None:
-        _begin(runs, scheduler, run, action, args, run_id, digest)
-    runs.deliver(run.run_id, action.number, pack(ok(run_id)))
+        message = _begin(runs, engine_id, run, action, args, run_id, digest)
+    elif (existing.flow, existing.args_digest) != (action.target, digest):
+        message = f"the run {run_id} exists with another flow or other arguments"
+    if message:
+        failure = Failure("failed", message, flow=action.name, source=action.line)
+        runs.deliver(run.run_id, action.number, pack(err(failure)))
+    else:
+        runs.deliver(run.run_id, action.number, pack(ok(run_id)))
 
 
-def _begin(
-    runs: Runs, scheduler: Scheduler, run: HotRun, action: OpenAction, args: bytes, run_id: str, digest: str
-) -> None:
+def _begin(runs: Runs, engine_id: bytes, run: HotRun, action: OpenAction, args: bytes, run_id: str, digest: str) -> str:
+    """Writes the run's start and makes it ready; why not, or ""."""
     ledger = runs.ledger
+    settings = msgpack.unpackb(action.args)[2]
+    how = policy_items(settings)["parent_close"]
     parent = run.root
     fields = started_fields(ledger.journal, parent.header.run_id)
     nonce = os.urandom(16)
@@ -67,16 +67,16 @@ def _begin(
         name=action.name,
         root=run_id,
         created_ms=ledger.now_ms,
-        owner=parent.header.owner,
         program=parent.header.program,
         main=parent.header.main,
         labels=dict(fields["labels"]),
         args_digest=digest,
         grants_digest=parent.grants.digest(),
-        policy=packed_policy(msgpack.unpackb(action.args)[2]),
+        policy=packed_policy(settings),
+        started_by=run.run_id,
     )
     header = with_deadline(header, ledger.now_ms)
-    kept = ledger.field(run_id, args)
+    kept, blobs = externalize(args, run_id)
     modules = tuple(dict.fromkeys((*run.modules, *action.modules)))
     started = events.started(
         ledger.now_ms,
@@ -88,12 +88,22 @@ def _begin(
         policy=header.policy or None,
         root=facts,
     )
-    ledger.append(run_id.encode(), started)
-    ledger.put_header(header)
-    if ledger.commit():
-        root = RootState(header, parent.program, nonce, parent.grants, parent.base_dir, parent.limits, parent.on_deny)
-        take_up(runs, scheduler, root)
+    notes = [] if how == closing.ABANDON else [closing.closing_pair(run.run_id, run_id, how)]
+    try:
+        begun = ledger.journal.begin(StartRequest(header, started, blobs=blobs, notes=notes), engine_id)
+    except ConflictError as error:
+        return error.message
+    if begun.outcome == "adopted":
+        # Another engine began it at this moment and gave it up: whoever wants its end resumes it.
+        ledger.journal.release(run_id, engine_id)
+    elif begun.outcome == "started":
+        if notes:
+            runs.closing.note(run.run_id)
+        grants, limits, on_deny = parent.grants, parent.limits, parent.on_deny
+        root = RootState(begun.header, parent.program, nonce, grants, parent.base_dir, limits, on_deny)
+        runs.start_root(root, args, modules)
         runs.root_taken_up(run_id)
+    return ""
 
 
 def _id_from(run_id: str, number: int) -> str:

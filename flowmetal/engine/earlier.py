@@ -192,8 +192,8 @@ def _keep(
 
 
 def what_of(target: str, settings: Wire) -> str:
-    """What a call asks for: a detached start of a flow gives a run's id, so it is another thing than the flow."""
-    return f"{target} detached" if policy_items(settings).get("detach") else target
+    """What a call asks for: the start of a run of its own gives its id, so it is another thing than the flow."""
+    return f"{target} detached" if policy_items(settings).get("parent_close") else target
 
 
 def _key_of(what: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:

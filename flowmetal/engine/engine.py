@@ -18,6 +18,7 @@ from flowmetal.actions.services import Services
 from flowmetal.clock import AlarmClock, SimulatedClock
 from flowmetal.engine.cancelling import Cancelling
 from flowmetal.engine.checks import BadMessage
+from flowmetal.engine.closing import Closing
 from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Decide, Effects
@@ -32,7 +33,16 @@ from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState, RootState, Start, StoppedRun
 from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.engine.waiting import all_wait, following
-from flowmetal.errors import FlowmetalError, HomeError, InternalError, JournalError, QuotaError
+from flowmetal.errors import (
+    ConflictError,
+    FlowmetalError,
+    HomeError,
+    InternalError,
+    JournalError,
+    QuotaError,
+    RunBusyError,
+    UnknownRunError,
+)
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.ownership import Ownership
@@ -105,8 +115,9 @@ class Engine:
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
         self._runs.root_taken_up = self._expect_detached
+        self._runs.closing = Closing(self._ledger, self._closed_from_above)
         self._runs.start_detached = lambda run, action, args: start_detached(
-            self._runs, self._scheduler, run, action, args
+            self._runs, self.engine_id, run, action, args
         )
         self._awaited: dict[str, _Awaited] = {}
         self._some_ended = False
@@ -204,6 +215,8 @@ class Engine:
             raise
         if more is not None and more != GrantSet():
             self._widen(root, more)
+        if fresh is None:
+            self._take_mail()  # what it says comes before anything else happens
         if self._mail_timer is None:
             self._mail_timer = asyncio.get_running_loop().call_later(_MAIL_SECONDS, self._look_for_mail)
         self._settle()
@@ -216,8 +229,23 @@ class Engine:
 
     def _expect_detached(self, root_id: str) -> None:
         """Nobody has asked for this one, so how it came out is not kept for who may ask later."""
-        awaited = self._expect(self._runs.roots[root_id].header)
+        root = self._runs.roots.get(root_id)
+        awaited = self._expect(root.header) if root is not None else self._awaited[root_id]  # ended at once
         awaited.came.add_done_callback(lambda _: self._let_go(awaited))
+
+    def _closed_from_above(self, root_ids: list[str]) -> None:
+        """The run that started these has ended, and so they are to end; those that nobody drives, by us."""
+        if root_ids:
+            asyncio.get_running_loop().call_soon(self._close_from_above, root_ids)
+
+    def _close_from_above(self, root_ids: list[str]) -> None:
+        for root_id in root_ids:
+            # One that is busy, or moved, is another engine's to end.
+            with contextlib.suppress(ConflictError, RunBusyError, UnknownRunError):
+                if not self._closed and root_id not in self._runs.roots and not self.adopt(root_id).is_finished:
+                    self._expect_detached(root_id)
+        if not self._closed:
+            self._take_mail()
 
     def _let_go(self, awaited: _Awaited) -> None:
         if self._awaited.get(awaited.header.run_id) is awaited:
@@ -377,7 +405,7 @@ class Engine:
     def _take(self, run_id: str, message: dict[str, Any]) -> bool:
         """Does what a message says; False if it must wait until the run has been replayed."""
         kind = message.get("kind")
-        if kind == "cancel":
+        if kind in ("cancel", "terminate"):
             self._cancelling.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
         elif kind == "answer":
             number, text = message.get("number"), message.get("text")

@@ -24,6 +24,7 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
     runs.ledger.writer.written[header.run_id.encode()] = journal.tree_bytes(header.run_id)
     runs.once.take_up(header.run_id)
+    runs.closing.take_up(header.run_id)
     _take_up_one(runs, scheduler, root, header)
     for each in journal.descendants(header.run_id):
         if not each.is_finished:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgpack
 
 from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
+from flowmetal.engine.closing import Closing
 from flowmetal.engine.earlier import History, what_of
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.once import Once
@@ -86,6 +87,7 @@ class Runs:
         self.observer: Observer | None = None
         self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire], Wire], None]
         self.abandon: Callable[[str, int | None], None]
+        self.closing: Closing
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.finished: Callable[[Header, bytes], None]
         self.root_taken_up: Callable[[str], None]
@@ -162,7 +164,7 @@ class Runs:
             )
             self.deliver(run.run_id, action.number, pack(err(failure)))
             return
-        if policy_items(settings).get("detach"):
+        if policy_items(settings).get("parent_close"):
             self.start_detached(run, action, packed)
             return
         begun = ""
@@ -377,6 +379,7 @@ class Runs:
         self.ledger.put_header(header)
         self.forget(run_id)
         self.parallel.forget(run_id)
+        self.closing.end(run_id)
         self.tell(lambda observer: observer.ended(run_id, 0, status == "ok"))
         if header.parent:
             self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)

@@ -18,7 +18,7 @@ from typing import Final
 
 from flowmetal.clock import Clock
 from flowmetal.errors import JournalError
-from flowmetal.journal import event_reading, meta, once
+from flowmetal.journal import closing, event_reading, meta, once
 from flowmetal.journal.headers import FINISHED, Header, index_range, read_header, remove_header
 from flowmetal.journal.keys import descendants_range, own_range, place_of
 from flowmetal.journal.store import Store, Update, View, pages
@@ -131,6 +131,7 @@ def _purge_slice(update: Update, clock: Clock, root: str, counts: GcCounts) -> b
             return False
     if once.forget_claims(update, root, left) == left:
         return False
+    closing.forget_closers(update, root)
     update.delete("meta", meta.removing_key(root))
     return True
 
@@ -141,6 +142,7 @@ def purge(update: Update, root: str) -> None:
         for key in [key for key, _ in update.scan(table, start, stop)]:
             update.delete(table, key)
     once.forget_claims(update, root)
+    closing.forget_closers(update, root)
     update.delete("meta", meta.removing_key(root))
 
 

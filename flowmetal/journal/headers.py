@@ -35,6 +35,7 @@ class Header:
     ``moved_to`` names the home that a run was moved to, normally "".  ``attempt`` counts from 1; the present one began
     after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
     Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
+    ``started_by`` is the run whose flow started a root, "" if that was a person.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class Header:
     policy: bytes = b""
     rerun_of: str = ""
     rerun_upto: int = 0
+    started_by: str = ""
 
     @property
     def is_root(self) -> bool:
@@ -94,7 +96,7 @@ _LETTERS: Final = {
     "owner": "O", "program": "p", "main": "M", "finished_ms": "e", "wake_at_ms": "u", "wake_action": "n",
     "deadline_ms": "D", "deaths": "x", "labels": "l", "attempt": "t", "args_digest": "a", "grants_digest": "g",
     "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
-    "rerun_of": "E", "rerun_upto": "s",
+    "rerun_of": "E", "rerun_upto": "s", "started_by": "B",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}

@@ -15,7 +15,7 @@ from flowmetal.journal import meta
 from flowmetal.journal.framing import damaged, seal, unseal
 from flowmetal.journal.headers import read_header
 from flowmetal.journal.keys import event_key, parse_event_key, place_of, root_of
-from flowmetal.journal.store import Store, pages
+from flowmetal.journal.store import Store, Update, pages
 
 VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([VERSION])
@@ -35,9 +35,14 @@ def post(store: Store, run_id: str, message: Message) -> bytes:
             raise UsageError(f"the run `{run_id}` was moved to {root.moved_to}", remedy="send the message there")
         if header.is_finished:
             raise UsageError(f"the run `{run_id}` has finished ({header.status}); it takes no messages")
-        key = event_key(run_id.encode(), meta.next_number(update, "mail"))
-        update.put("mail", key, seal(_VERSION_BYTE, message))
-        return key
+        return put(update, run_id, message)
+
+
+def put(update: Update, run_id: str, message: Message) -> bytes:
+    """Leave a message for a run that takes some, within a transaction; its key."""
+    key = event_key(run_id.encode(), meta.next_number(update, "mail"))
+    update.put("mail", key, seal(_VERSION_BYTE, message))
+    return key
 
 
 def mail_for(store: Store, root_ids: Iterable[str]) -> list[tuple[bytes, str, Message]]:

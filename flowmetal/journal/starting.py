@@ -34,13 +34,14 @@ class StartRequest:
     """All that starting a root run writes.
 
     ``started`` is the event's bytes, ``code`` maps hex sha256 to module text, ``blobs`` are the pairs that
-    ``externalize`` gave for the arguments.
+    ``externalize`` gave for the arguments, ``notes`` pairs for ``meta``.
     """
 
     header: Header
     started: bytes
     code: Mapping[str, str] = field(default_factory=dict)
     blobs: Sequence[tuple[bytes, bytes]] = ()
+    notes: Sequence[tuple[bytes, bytes]] = ()
 
     @property
     def run_id(self) -> str:
@@ -116,6 +117,8 @@ def _write_start(update: Update, request: StartRequest, header: Header) -> None:
     meta.next_number(update, "code")
     for key, value in request.blobs:
         update.put("blobs", key, value)
+    for key, value in request.notes:
+        update.put("meta", key, value)
     update.put_many("events", [(event_key(run_id.encode(), START_SEQUENCE), request.started)])
     put_header(update, header, None)
 

@@ -49,8 +49,11 @@ class FlowHost:
         if policy is not None:
             settings = policy_items(policy)
             name = settings.get("name", name)
-            if settings.get("detach"):
-                raise self._refuse("a detached flow is not waited for", hint="start it: `fctx.actions.run(f, …)`")
+            if settings.get("parent_close") or settings.get("id"):
+                raise self._refuse(
+                    "`id` and `parent_close` are of a run of its own, which is not waited for",
+                    hint="start it: `fctx.actions.start(f, …)`",
+                )
         self._check_nesting(run)
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
         values, cause = self._settle(run, tasks) if tasks else (None, None)

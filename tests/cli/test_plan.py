@@ -189,7 +189,7 @@ def _worse_impl(fctx):
 worse = flow(_worse_impl, retries = 2, retry_delay = "1d", max_retry_delay = "30d")
 aside = flow(lambda fctx: fctx.actions.write("aside/f", "x"))
 """
-    cli.file("f.flow", flow_of('worse()\nprint("seen")\na.wait(a.run(options(aside, detach = True)))', more))
+    cli.file("f.flow", flow_of('worse()\nprint("seen")\na.start(aside)', more))
     done = cli("plan", "f.flow:main")
     assert done.code == 0, done.err
     assert "── attempt 3 in 2d: failed: always ──" in done.out

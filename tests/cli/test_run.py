@@ -210,7 +210,7 @@ def _slow_impl(fctx):
 slow = flow(_slow_impl)
 
 def _f_impl(fctx):
-    fctx.actions.wait(fctx.actions.run(options(slow, detach = True, id = "apart")))
+    fctx.actions.start(options(slow, id = "apart"))
     return "started"
 
 f = flow(_f_impl)
@@ -222,7 +222,7 @@ if __name__ == "__flow__":
 def test_detached_runs_are_waited_for(cli: Cli) -> None:
     done = cli("run", cli.file("a.flow", DETACHED))
     assert (done.code, done.out) == (0, "started\n")
-    assert "waiting for a detached run: apart" in done.err
+    assert "waiting for a run of its own: apart" in done.err
     assert {row["status"] for row in cli("ps", "--json").lines} == {"ok"}
 
 

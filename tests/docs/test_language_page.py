@@ -179,7 +179,7 @@ def test_settings_are_those_that_are_known() -> None:
 def known(kind: str) -> set[str]:
     """The settings that are taken for a flow or an effect."""
     found = set()
-    for name in sorted({*policy.SETTINGS, "detach", "id", "name"}):
+    for name in sorted({*policy.SETTINGS, "id", "name"}):
         try:
             policy.check_setting_name(name, kind)
             found.add(name)

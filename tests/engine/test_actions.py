@@ -39,7 +39,7 @@ def body(text: str) -> str:
 
 
 def test_detached_runs_are_roots_of_their_own(lab: Lab) -> None:
-    text = body('return [unwrap(actions.wait(actions.run(options(note, detach = True, id = "own"), "detached"))), 1]')
+    text = body('return [unwrap(actions.start(options(note, id = "own"), "detached")), 1]')
 
     async def life() -> object:
         with lab.engine() as engine:

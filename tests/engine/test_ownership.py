@@ -407,7 +407,7 @@ def test_an_end_that_the_disk_refuses_is_told(lab: Lab) -> None:
 
 def test_an_engine_keeps_nothing_of_what_has_ended(lab: Lab) -> None:
     """Neither outcomes, nor programs with their workers, but for the last few; nobody asks for a detached run."""
-    text = 'if __name__ == "__flow__":\n    print({})\n    run(options(kept, detach = True))\n'
+    text = 'if __name__ == "__flow__":\n    print({})\n    start(kept)\n'
     child = "def _kept(fctx):\n    pass\n\nkept = flow(_kept)\n\n"
     for number in range(8):
         interrupted(lab, f'{child}if __name__ == "__flow__":\n    sleep("1ms")\n    print({number})\n', f"r{number}")

@@ -555,7 +555,7 @@ aside = flow(lambda fctx, n: n)
 
 def _work(fctx):
     a = fctx.actions
-    ids = [unwrap(a.wait(a.run(options(aside, detach = True), n))) for n in (1, 1, 2)]
+    ids = [unwrap(a.start(aside, n)) for n in (1, 1, 2)]
     plain = unwrap(aside(1))
     if fctx.attempt < 3:
         fail("again")

@@ -59,10 +59,7 @@ def test_a_package_with_a_grant_may_use_it(within: Within, tmp_path: Path) -> No
 
 def test_a_package_does_not_free_itself_by_detaching(within: Within, tmp_path: Path) -> None:
     """A root run of its own is the package's doing all the same."""
-    library = (
-        "def use(f):\n    actions = current_flow().actions\n"
-        '    return actions.wait(actions.run(options(f, detach = True, id = "loose")))\n'
-    )
+    library = 'def use(f):\n    actions = current_flow().actions\n    return actions.start(options(f, id = "loose"))\n'
     above = DENIED["flow_of_the_root"].above
     grants = granted(tmp_path, ("//lib.flow", "none"))
 

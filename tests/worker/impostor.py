@@ -100,7 +100,9 @@ CASES: dict[str, Callable[[list[Any]], bytes]] = {
     "policy_none": lambda run: act(run, 1, "do append", [[], [], 5]),
     "policy_lists": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts([1], 2)]),
     "policy_unknown": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts("retrials", 2)]),
-    "policy_id": lambda run: act(run, 1, "run //main.flow:work", [[], [], dicts("detach", True, "id", "../x")]),
+    "policy_id": lambda run: act(
+        run, 1, "run //main.flow:work", [[], [], dicts("parent_close", "abandon", "id", "../x")]
+    ),
     "dependency_unknown": lambda run: act(run, 1, "run //main.flow:work", [[], []], [4]),
     "dependency_hidden": lambda run: act(run, 1, "run //main.flow:work", [[{"task": [4, "t"]}], []]),
     "dependency_on_effect": lambda run: first(run) + act(run, 2, "run //main.flow:work", [[], []], [1]),
