@@ -77,7 +77,7 @@ HEAD = "def _f(fctx):\n    return 1\n\n"
         ('f = flow(_f, nmae = "x")', "14 `flow()` has no setting `nmae`, did you mean `name`?"),
         ("f = flow(_f, id = 'x')", "14 `id` is a setting of one start (write `options(f, id = …)`)"),
         ("f = options(_f, detach = True)",
-         "18 there is no setting `detach` (start a run of its own by `fctx.actions.start(f, …)`)"),
+         "17 there is no setting `detach` (start a run of its own by `fctx.actions.start(f, …)`)"),
         ("f = flow(_f, returns = int)", "14 `flow()` does not know `returns` yet"),
         ("f = flow(_f, retires = 3)", "14 `flow()` has no setting `retires`, did you mean `retries`"),
         ("f = flow()", "5 flow needs the argument `implementation`"),
