@@ -12,6 +12,7 @@
     │   └── StorageError      the disk refused: full, EIO                        exit 3
     ├── ReplayMismatch        the flow asked for another action than recorded    exit 4
     ├── RunBusyError          another live engine drives the run                 exit 3
+    ├── RunPausedError        someone paused the run                             exit 3
     └── InternalError         a fault of Flowmetal itself                        exit 5
 
 Each error says what happened (``message``), where (``place``, an optional excerpt) and what to do
@@ -109,6 +110,12 @@ class StorageError(HomeError):
 
 class RunBusyError(FlowmetalError):
     """Another live engine drives the run."""
+
+    exit_code = EXIT_HOME
+
+
+class RunPausedError(FlowmetalError):
+    """Someone paused the run; it goes on when someone resumes it."""
 
     exit_code = EXIT_HOME
 

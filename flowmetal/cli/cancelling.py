@@ -1,17 +1,17 @@
-"""What ``flowmetal cancel`` does: a message to the engine that drives the run, or the end by an engine of its own."""
+"""What ``flowmetal cancel`` does: a message to the engine that drives a run, or the end by an engine of its own."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
+from collections.abc import Sequence
 
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, journal_drives
+from flowmetal.cli.many import SHOWN, Asking, chosen
 from flowmetal.cli.reading import open_existing
 from flowmetal.engine.engine import Engine
 from flowmetal.errors import EXIT_OK, RunBusyError
-from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
 
@@ -19,54 +19,77 @@ _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
-def cancel(run_id: str, reason: str, home: str | None, quiet: bool) -> int:
-    """Ends a run or a part of one; the exit code.
+def cancel(names: Sequence[str], asking: Asking, reason: str, home: str | None, quiet: bool) -> int:
+    """Ends runs or parts of them; the exit code.
 
     Raises:
-        UnknownRunError: no such run.
+        UnknownRunError: no such run; nothing has been done then.
     """
     journal = open_existing(home)
-    header = journal.require(run_id)
-    if header.is_finished:
-        _say(quiet, f"{run_id} has ended already: {header.status}")
-        return EXIT_OK
-    root = journal.require(root_of(run_id))
-    if not journal_drives(journal, root):
-        with contextlib.suppress(RunBusyError):  # someone may take it up in this moment
-            return _end_here(journal, header, reason, home, quiet)
-    journal.post(run_id, {"kind": "cancel", "reason": reason})
-    return _wait(journal, run_id, quiet)
-
-
-def _wait(journal: Journal, run_id: str, quiet: bool) -> int:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < end:
+    ids = chosen(journal, names, asking, lambda header: not header.is_finished and not header.moved_to, home)
+    ends: dict[str, str] = {}
+    free: list[str] = []
+    asked: list[str] = []
+    for run_id in ids:
         header = journal.require(run_id)
         if header.is_finished:
-            _say(quiet, f"{run_id} is {header.status}")
-            return EXIT_OK
-        time.sleep(_POLL_SECONDS)
-    _say(
-        quiet,
-        f"{run_id} was asked to end and has not yet; whoever drives it will see to it, or `flowmetal resume` will",
-    )
+            ends[run_id] = f"{run_id} has ended already: {header.status}"
+        elif journal_drives(journal, journal.require(root_of(run_id))):
+            asked.append(run_id)
+        else:
+            free.append(run_id)
+    if free:
+        asked += _end_here(journal, free, reason, home)
+        ended = (run_id for run_id in free if run_id not in asked)
+        ends.update({each: f"{each} is {journal.require(each).status}; nobody was driving it" for each in ended})
+    for run_id in asked:
+        journal.post(run_id, {"kind": "cancel", "reason": reason})
+    _wait(journal, asked)
+    for run_id in asked:
+        header = journal.require(run_id)
+        ends[run_id] = f"{run_id} is {header.status}"
+        if not header.is_finished:
+            ends[run_id] = (
+                f"{run_id} was asked to end and has not yet; whoever drives it will see to it, "
+                "or `flowmetal resume` will"
+            )
+    if not quiet:
+        _tell(journal, ids, ends)
     return EXIT_OK
 
 
-def _end_here(journal: Journal, header: Header, reason: str, home: str | None, quiet: bool) -> int:
-    run_id = header.run_id
+def _wait(journal: Journal, asked: Sequence[str]) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    left = list(asked)
+    while left and time.monotonic() < end:
+        left = [run_id for run_id in left if not journal.require(run_id).is_finished]
+        if left:
+            time.sleep(_POLL_SECONDS)
+
+
+def _end_here(journal: Journal, free: Sequence[str], reason: str, home: str | None) -> list[str]:
+    """Ends runs that nobody drives; those that someone took up in this moment are given back."""
+    busy: list[str] = []
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
-        # Between these two no frame is read or written: nothing of the flow is evaluated.
-        engine.adopt(root_of(run_id))
-        engine.cancel(run_id, reason)
+        for run_id in free:
+            try:
+                # Between these two no frame is read or written: nothing of the flow is evaluated.
+                engine.adopt(root_of(run_id))
+                engine.cancel(run_id, reason)
+            except RunBusyError:
+                busy.append(run_id)
         return EXIT_OK
 
-    code = drive(home, True, work, journal)
-    _say(quiet, f"{run_id} is {journal.require(run_id).status}; nobody was driving it")
-    return code
+    drive(home, True, work, journal)
+    return busy
 
 
-def _say(quiet: bool, text: str) -> None:
-    if not quiet:
-        print(text, file=sys.stderr)
+def _tell(journal: Journal, ids: Sequence[str], ends: dict[str, str]) -> None:
+    if len(ids) <= SHOWN:
+        for run_id in ids:
+            print(ends[run_id], file=sys.stderr)
+        return
+    statuses = [journal.require(run_id).status for run_id in ids]
+    counts = (f"{statuses.count(status):,} {status}" for status in sorted(set(statuses)))
+    print(f"of {len(ids):,} runs: {', '.join(counts)}", file=sys.stderr)

@@ -14,6 +14,7 @@ from flowmetal.cli.text import with_home
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_INTERRUPTED, FlowmetalError
+from flowmetal.journal import pausing
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 
@@ -118,8 +119,10 @@ async def wait_for_end(engine: Engine, journal: Journal, display: Display, heade
         seen = journal.require(run_id)
         if seen.is_finished:
             return Outcome(seen, journal.payload(run_id, seen.result) if seen.result is not None else None)
+        if seen.is_held:
+            return Outcome(seen, None, pausing.held(seen))
         if not journal_drives(journal, seen):
-            display.adopted(engine.adopt(run_id))
+            display.adopted(engine.adopt(run_id, even_held=False))
             display.notice(f"the process that drove {run_id} has ended; going on with it here")
             break
         await asyncio.sleep(_FOLLOW_SECONDS)

@@ -36,6 +36,7 @@ _PLAIN = frozenset(
         "text",
         "level",
         "reason",
+        "since_ms",
         "status",
         "modules",
         "by",

@@ -138,6 +138,9 @@ def other(event: Event) -> str:
         return f"granted from here on: {grants_text(fields['grants'])}"
     if event.kind == "cancel_requested":
         return f"ended from outside: {printable(fields['reason'])}"
+    if event.kind == "paused":
+        why = f": {printable(fields['reason'])}" if fields["reason"] else ""
+        return f"was paused for {_duration(max(0, event.at_ms - fields['since_ms']) / 1_000)}{why}"
     if event.kind == "signal":
         return f"signal {printable(fields['name'])}"
     if event.kind == "code_changed":

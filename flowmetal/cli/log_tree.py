@@ -78,6 +78,10 @@ class _Tree:
             self._line(header.finished_ms, "", self._status(header))
         elif header.is_root and is_interrupted(self._journal, header):
             print(f"interrupted; it goes on with: {with_home(f'flowmetal resume {header.run_id}', self._home)}")
+        elif header.is_held:
+            why = f" ({printable(header.pause_reason)})" if header.pause_reason else ""
+            resume = with_home(f"flowmetal resume {header.run_id}", self._home)
+            print(f"paused since {show_moment(header.paused_ms or 0)}{why}; it goes on with: {resume}")
         else:
             print(f"still {header.status}")
 

@@ -74,6 +74,19 @@ def limit_option(function: F) -> F:
     return click.option("--limit", "limits", metavar="NAME=VALUE", multiple=True, help=text)(function)
 
 
+def many_options(function: F) -> F:
+    """Adds ``--all-matching``, ``--dry-run`` and ``--yes``."""
+    function = click.option("--yes", "-y", is_flag=True, help="With --all-matching: do not ask first.")(function)
+    function = click.option("--dry-run", is_flag=True, help="Only show which runs are meant; nothing is done to them.")(
+        function
+    )
+    return click.option(
+        "--all-matching",
+        is_flag=True,
+        help="Instead of ids: all runs that fit flow=NAME, status=STATUS,…, label.NAME=VALUE.",
+    )(function)
+
+
 class DurationType(click.ParamType):  # type: ignore[type-arg]
     """A length of time such as ``30s`` or ``1h30m``, in seconds."""
 
@@ -104,7 +117,7 @@ class RunIdType(click.ParamType):  # type: ignore[type-arg]
 
         try:
             journal = open_existing(ctx.params.get("home"))
-            found = newest_roots(journal, lambda header: header.run_id.startswith(incomplete), 50)
+            found = newest_roots((each for each in journal.roots() if each.run_id.startswith(incomplete)), 50)
         except FlowmetalError:
             return []
         return [click.shell_completion.CompletionItem(header.run_id, help=header.status) for header in found]

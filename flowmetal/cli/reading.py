@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any
 
@@ -41,11 +41,8 @@ def flow_of(header: Header) -> str:
     return short_name(header.flow or header.main)
 
 
-def newest_roots(
-    journal: Journal, wanted: Callable[[Header], bool], limit: int, status: str | None = None
-) -> list[Header]:
+def newest_roots(found: Iterable[Header], limit: int) -> list[Header]:
     """Headers of root runs, newest first; ``limit`` 0 is all."""
-    found: Iterable[Header] = (header for header in journal.roots(status=status) if wanted(header))
 
     def age(header: Header) -> tuple[int, str]:
         return header.created_ms, header.run_id
@@ -54,8 +51,8 @@ def newest_roots(
 
 
 def is_interrupted(journal: Journal, header: Header) -> bool:
-    """Whether a root run is unfinished and nobody drives it."""
-    return not header.is_finished and not header.moved_to and not is_driven(journal.home, header)
+    """Whether a root run is unfinished, nobody drives it, and nobody paused it."""
+    return not (header.is_finished or header.is_held or header.moved_to) and not is_driven(journal.home, header)
 
 
 def seconds_of(header: Header, now_ms: int) -> float:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import click
 
-from flowmetal.cli.options import RUN_ID, allow_for_option, allow_option, home_option, json_option, quiet_option
+from flowmetal.cli.options import (
+    RUN_ID,
+    allow_for_option,
+    allow_option,
+    home_option,
+    json_option,
+    many_options,
+    quiet_option,
+)
 from flowmetal.errors import UsageError
 
 
 @click.command(name="resume")
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN_ID)
-@click.option("--all", "all_runs", is_flag=True, help="All unfinished runs that nobody drives.")
+@many_options
+@click.option(
+    "--leave", is_flag=True, help="Only let paused runs go on: `resume --all --watch` elsewhere takes them up."
+)
+@click.option("--all", "all_runs", is_flag=True, help="All unfinished runs that nobody drives or paused.")
 @click.option(
     "--watch", is_flag=True, help="With --all: stay, and take up what becomes free, due or cancelled, until Ctrl-C."
 )
@@ -28,6 +40,10 @@ from flowmetal.errors import UsageError
 @json_option("Print one object a run, a line each, as `run --json` does.")
 def command(
     runs: tuple[str, ...],
+    all_matching: bool,
+    dry_run: bool,
+    yes: bool,
+    leave: bool,
     all_runs: bool,
     watch: bool,
     allow: tuple[str, ...],
@@ -37,19 +53,22 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Go on with runs that were interrupted, until they have ended.
+    """Go on with runs that were interrupted or paused, until they have ended.
 
     The code is the one they were started with, whatever has become of the file. --allow and --allow-for grant
     more from now on. A run that has ended gives its result again. The exit code is that of the run that went worst.
     """
     from flowmetal.cli.limiting import parse_journal_limit
+    from flowmetal.cli.many import Asking
     from flowmetal.cli.resuming import More, resume_all, resume_some
     from flowmetal.permissions.grants import parse_grants
     from flowmetal.sources import working_directory
 
     if watch and not all_runs:
         raise UsageError("--watch is for all runs of a home", remedy="write `flowmetal resume --all --watch`")
-    if bool(runs) == all_runs:
+    if all_runs and (all_matching or leave):
+        raise UsageError(f"--all does not go with {'--all-matching' if all_matching else '--leave'}")
+    if bool(runs) == all_runs and not all_matching:
         problem = "runs are named and --all is given" if runs else "no run is named"
         raise UsageError(
             problem,
@@ -59,4 +78,5 @@ def command(
     more = More(grants, parse_journal_limit(limits))
     if all_runs:
         return resume_all(more=more, watch=watch, home=home, quiet=quiet, as_json=as_json)
-    return resume_some(list(dict.fromkeys(runs)), more=more, home=home, quiet=quiet, as_json=as_json)
+    asking = Asking("resume", "resumed", all_matching, yes, dry_run)
+    return resume_some(runs, asking, more=more, leave=leave, home=home, quiet=quiet, as_json=as_json)

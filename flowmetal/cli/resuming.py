@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowmetal.cli import outcomes
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import Interrupted, drive, wait_for_detached
+from flowmetal.cli.many import Asking, chosen
 from flowmetal.cli.reading import is_interrupted, open_existing, root_only
 from flowmetal.cli.running import tell_missing
 from flowmetal.cli.text import printable, show_seconds
 from flowmetal.engine.engine import Engine, Outcome
-from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError
+from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError, RunPausedError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.permissions.grants import GrantSet
@@ -31,15 +33,22 @@ class More:
     journal_bytes: int | None = None
 
 
-def resume_some(run_ids: list[str], *, more: More, home: str | None, quiet: bool, as_json: bool) -> int:
-    """Goes on with the named runs, to which ``more`` is granted; the worst exit code.
+def resume_some(
+    names: Sequence[str], asking: Asking, *, more: More, leave: bool, home: str | None, quiet: bool, as_json: bool
+) -> int:
+    """Goes on with the named runs, to which ``more`` is granted, or lets others do so (``leave``); the worst exit code.
 
     Raises:
         FlowmetalError: one of them does not exist or is no root run; nothing has been done then.
     """
     existing = open_existing(home)
+    run_ids = chosen(existing, names, asking, lambda header: header.is_held or is_interrupted(existing, header), home)
     for run_id in run_ids:
         root_only(existing.require(run_id), "resume")
+    if leave:
+        return _leave(existing, run_ids, quiet)
+    if not run_ids:
+        return EXIT_OK
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         tell_missing(more.grants, display)
@@ -60,6 +69,16 @@ def resume_some(run_ids: list[str], *, more: More, home: str | None, quiet: bool
         return worst
 
     return drive(home, quiet, work, existing)
+
+
+def _leave(journal: Journal, run_ids: Sequence[str], quiet: bool) -> int:
+    for run_id in run_ids:
+        was_held = journal.require(run_id).is_held
+        journal.lift(run_id)
+        if not quiet:
+            state = "is not paused any more; whoever takes up runs of this home goes on with it"
+            print(f"{run_id} {state if was_held else 'was not paused'}", file=sys.stderr)
+    return EXIT_OK
 
 
 def resume_all(*, more: More, watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
@@ -130,8 +149,10 @@ class _Watcher:
 
     def _adopt(self, run_id: str) -> None:
         try:
-            header = self._engine.adopt(run_id, self._more.grants, journal_bytes_per_run=self._more.journal_bytes)
-        except RunBusyError:
+            header = self._engine.adopt(
+                run_id, self._more.grants, journal_bytes_per_run=self._more.journal_bytes, even_held=False
+            )
+        except (RunBusyError, RunPausedError):
             return  # another process was faster, which is as good
         except FlowmetalError as error:
             self.seen.add(run_id)
@@ -150,7 +171,7 @@ class _Watcher:
             for task in done:
                 header = self.waiting.pop(task)
                 outcome = task.result()
-                if outcome.error is None:
+                if outcome.error is None or isinstance(outcome.error, RunPausedError):
                     self.seen.discard(header.run_id)
                 self._display.pause(keep=False)
                 code = _show(self._journal, self._display, outcome, self._as_json, self._home, True)

@@ -80,13 +80,17 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
         **({"started_by": header.started_by} if header.started_by else {}),
         "name": header.name,
         "status": header.status,
+        "paused": rfc3339(root.paused_ms) if root.is_held and root.paused_ms is not None else None,
+        "pause_reason": root.pause_reason if root.is_held else "",
         "interrupted": is_interrupted(journal, root) and not header.is_finished,
         "parent": header.parent or None,
         "started": rfc3339(header.created_ms),
         "finished": rfc3339(header.finished_ms) if header.finished_ms is not None else None,
         "seconds": seconds_of(header, now_ms),
         "deadline": rfc3339(root.deadline_ms) if root.deadline_ms is not None else None,
-        "waits_for": "" if header.is_finished or not header.is_root else waits_for(journal, header, now_ms),
+        "waits_for": ""
+        if header.is_finished or not header.is_root or root.is_held
+        else waits_for(journal, header, now_ms),
         "asks": [
             {
                 "run": each.run_id,
@@ -121,8 +125,11 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
     from flowmetal.cli.text import printable, show_seconds, with_home
 
     status = data["status"]
+    resume = with_home(f"flowmetal resume {data['run'].partition('.')[0]}", home)
+    if data["paused"]:
+        why = f" ({data['pause_reason']})" if data["pause_reason"] else ""
+        status = f"{status} since {data['paused']}{why}: it goes on with `{resume}`"
     if data["interrupted"]:
-        resume = with_home(f"flowmetal resume {data['run'].partition('.')[0]}", home)
         status = f"{status}, interrupted: it goes on with `{resume}`"
     if data["moved_to"]:
         status = f"{status}, moved to {data['moved_to']}"

@@ -299,6 +299,9 @@ class Effects:
         self._begin_later(flight, delay_seconds)
 
     def _begin_later(self, flight: Flight, seconds: float) -> None:
+        if flight.root.is_pausing:
+            self._forget(flight)  # it is planned: whoever takes the run up begins it
+            return
         flight.generation += 1
         generation = flight.generation
 
@@ -416,6 +419,16 @@ class Effects:
         for flight in found:
             self.abandon(flight.run_id, flight.action.number)
         return tasks
+
+    def abandon_idle(self, root_id: str) -> None:
+        """Drops what nothing is being done for at this moment: it waits for its next attempt, or for a person."""
+        for flight in [each for each in self._flights.values() if root_of(each.run_id) == root_id]:
+            if not flight.is_under_way:
+                self._forget(flight)
+
+    def is_busy(self, root_id: str) -> bool:
+        """Whether something is being done in the world for a root or its descendants."""
+        return any(each.is_under_way for each in self._flights.values() if root_of(each.run_id) == root_id)
 
     def abandon(self, run_id: str, number: int | None) -> None:
         """Cancels effects of a run, one or all: what comes of those under way is only noted."""

@@ -23,6 +23,7 @@ from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Decide, Effects
 from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.pausing import Pausing
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Programs, Spawn, program_key
 from flowmetal.engine.recovery import take_up
@@ -111,6 +112,7 @@ class Engine:
         )
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
         self._dispatcher = Dispatcher(self._runs, self._cancelling, self._scheduler, self._stopped)
+        self._pausing = Pausing(self._runs, self._effects, self._stopped)
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
@@ -177,18 +179,28 @@ class Engine:
             self._take_up(begun.header)
         return begun
 
-    def adopt(self, root_id: str, more: GrantSet | None = None, *, journal_bytes_per_run: int | None = None) -> Header:
+    def adopt(
+        self,
+        root_id: str,
+        more: GrantSet | None = None,
+        *,
+        journal_bytes_per_run: int | None = None,
+        even_held: bool = True,
+    ) -> Header:
         """Takes up a free root run; ``more`` is granted to it from now on.
 
         ``journal_bytes_per_run`` is its limit while this engine drives it; None for the one that it was started with.
 
         Raises:
+            RunPausedError: someone paused it, and not ``even_held``.
             RunBusyError: a live engine drives it.
             UnknownRunError: no such run.
         """
         self._ledger.tick()
-        header = self._journal.adopt(root_id, self.engine_id)
+        header = self._journal.adopt(root_id, self.engine_id, even_held=even_held)
         if not header.is_finished:
+            if even_held:
+                self._pausing.resumed(root_id)
             self._take_up(header, more=more, journal_bytes_per_run=journal_bytes_per_run)
         return header
 
@@ -272,6 +284,12 @@ class Engine:
         self._cancelling.cancel_tree(run_id, reason)
         self._settle()
 
+    def pause(self, root_id: str, reason: str, *, cut: bool = False) -> None:
+        """Lets go of a root run that nobody is to take up before someone resumes it; see ``pausing.py``."""
+        self._ledger.tick()
+        self._pausing.pause(root_id, reason, cut=cut)
+        self._settle()
+
     def answer(self, run_id: str, number: int, text: str) -> bool:
         """Gives a person's answer to an action that waits for one; False if there is none of that number."""
         self._ledger.tick()
@@ -323,6 +341,7 @@ class Engine:
             self._scheduler.pump()
             # Giving runs out may have appended more; what waits for it is let go now, and may make others ready.
             self._ledger.settle()
+        self._pausing.let_go()
         self._programs.flush()
         if self._turn is not None:
             self._turn.cancel()
@@ -394,6 +413,8 @@ class Engine:
     def _take_mail(self) -> None:
         self._ledger.tick()
         for key, run_id, message in self._journal.mail_for(self.owned):
+            if self._pausing.keeps(run_id, message):
+                continue
             with self._stopping(run_id):
                 if not self._take(run_id, message):
                     self._seen_transaction = -1  # the run is not that far yet: look again
@@ -407,6 +428,8 @@ class Engine:
         kind = message.get("kind")
         if kind in ("cancel", "terminate"):
             self._cancelling.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+        elif kind == "pause":
+            self._pausing.pause(run_id, str(message.get("reason", "")), cut=message.get("cut") is True)
         elif kind == "answer":
             number, text = message.get("number"), message.get("text")
             if type(number) is int and type(text) is str and not self._effects.answer(run_id, number, text):

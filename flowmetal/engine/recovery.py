@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowmetal.engine.attempts import RETRY
+from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.scheduler import Scheduler
 from flowmetal.engine.table import RootState, Start
 from flowmetal.engine.timers import DEADLINE
+from flowmetal.journal import events
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 
@@ -16,19 +18,29 @@ from flowmetal.journal.journal import Journal
 def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     """Goes through a root's tree.  A run that only sleeps stays cold; every other unfinished one is woken."""
     journal = runs.ledger.journal
-    if root.header.status == "paused":
-        root.header = replace(root.header, status="running")
-        runs.ledger.put_header(root.header)
-    header = root.header
-    runs.roots[header.run_id] = root
-    runs.ledger.writer.raise_sequence(journal.tree_last_sequence(header.run_id))
-    runs.ledger.writer.written[header.run_id.encode()] = journal.tree_bytes(header.run_id)
-    runs.once.take_up(header.run_id)
-    runs.closing.take_up(header.run_id)
+    run_id = root.header.run_id
+    runs.roots[run_id] = root
+    runs.ledger.writer.raise_sequence(journal.tree_last_sequence(run_id))
+    runs.ledger.writer.written[run_id.encode()] = journal.tree_bytes(run_id)
+    runs.once.take_up(run_id)
+    runs.closing.take_up(run_id)
+    header = root.header = _unpaused(runs.ledger, root.header)
     _take_up_one(runs, scheduler, root, header)
     for each in journal.descendants(header.run_id):
         if not each.is_finished:
             _take_up_one(runs, scheduler, root, each)
+
+
+def _unpaused(ledger: Ledger, header: Header) -> Header:
+    if header.paused_ms is not None:
+        event = events.paused(ledger.now_ms, header.paused_ms, header.pause_reason)
+        ledger.append(header.run_id.encode(), event)
+    elif header.status != "paused":
+        return header
+    status = header.status if header.status != "paused" else "waiting" if header.wake_action == RETRY else "running"
+    header = replace(header, status=status, paused_ms=None, pause_reason="")
+    ledger.put_header(header)
+    return header
 
 
 def _take_up_one(runs: Runs, scheduler: Scheduler, root: RootState, header: Header) -> None:

@@ -124,7 +124,7 @@ class Scheduler:
     def _give(self, start: Start, alone: bool) -> bool:
         runs = self._runs
         run_id = start.run_id
-        if run_id in runs.hot or start.root.header.run_id not in runs.roots:
+        if run_id in runs.hot or start.root.header.run_id not in runs.roots or start.root.is_pausing:
             return False
         fresh = start.fresh
         if fresh is not None:

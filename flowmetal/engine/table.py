@@ -55,6 +55,8 @@ class RootState:
     limits: Limits
     # What becomes of an effect that is not granted: "" is Err, "wait" for a grant.
     on_deny: str = ""
+    # It is being paused: nothing of it is begun any more, and what is under way is waited for.
+    is_pausing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

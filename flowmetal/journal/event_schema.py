@@ -54,6 +54,7 @@ KEYS: Final = {
     "on_deny": "W",
     "policy": "G",
     "file": "R",
+    "since_ms": "E",
 }
 """Long name → the letter on disk."""
 
@@ -73,6 +74,7 @@ KINDS: Final = {
     "code_changed": 11,
     "finished": 12,
     "asked": 13,
+    "paused": 14,
 }
 """Kind → its number on disk."""
 
@@ -114,6 +116,7 @@ _TYPES: Final = {
     "on_deny": "str",
     "policy": "payload",
     "file": "str",
+    "since_ms": "int",
 }
 
 
@@ -146,6 +149,7 @@ SCHEMAS: Final = {
     "code_changed": _schema("program"),
     "finished": _schema("status value"),
     "asked": _schema("number reason text"),
+    "paused": _schema("since_ms reason"),
 }
 
 

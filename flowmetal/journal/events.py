@@ -19,6 +19,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | code_changed | a person let a run go on with other code | program |
 | finished | a run ended | status, value |
 | asked | an action waits for a person | number, reason (input, grant, interrupted), text (the question) |
+| paused | a root run that was paused is taken up again | since_ms (when it was paused), reason |
 
 ``args`` and ``value`` are codec bytes or a reference to ``blobs``.  The format lives for ever: a letter, a kind's
 number or a field's meaning never changes; what is added gets a new letter and a new ``VERSION``.
@@ -169,6 +170,11 @@ def attempt(
 def asked(at_ms: int, number: int, reason: str, text: str) -> bytes:
     """Action ``number`` waits for a person: ``text`` is the question, ``reason`` why it is asked."""
     return _seal({"k": 13, "t": at_ms, "n": number, "z": reason, "s": text})
+
+
+def paused(at_ms: int, since_ms: int, reason: str) -> bytes:
+    """A root run was paused by someone from ``since_ms`` until now."""
+    return _seal({"k": 14, "t": at_ms, "E": since_ms, "z": reason})
 
 
 def result(

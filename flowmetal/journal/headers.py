@@ -36,6 +36,7 @@ class Header:
     after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
     Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
     ``started_by`` is the run whose flow started a root, "" if that was a person.
+    ``paused_ms`` is when someone paused a root, and ``pause_reason`` what they said; kept until it is taken up again.
     """
 
     run_id: str
@@ -65,6 +66,8 @@ class Header:
     rerun_of: str = ""
     rerun_upto: int = 0
     started_by: str = ""
+    paused_ms: int | None = None
+    pause_reason: str = ""
 
     @property
     def is_root(self) -> bool:
@@ -75,6 +78,11 @@ class Header:
     def is_finished(self) -> bool:
         """Whether its status is final."""
         return self.status in FINISHED
+
+    @property
+    def is_held(self) -> bool:
+        """Whether someone paused it: nobody takes it up before it is resumed.  One whose quota is full is not."""
+        return self.status == "paused" and self.paused_ms is not None
 
 
 def program_digest(program: Iterable[tuple[str, str]]) -> str:
@@ -96,7 +104,7 @@ _LETTERS: Final = {
     "owner": "O", "program": "p", "main": "M", "finished_ms": "e", "wake_at_ms": "u", "wake_action": "n",
     "deadline_ms": "D", "deaths": "x", "labels": "l", "attempt": "t", "args_digest": "a", "grants_digest": "g",
     "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
-    "rerun_of": "E", "rerun_upto": "s", "started_by": "B",
+    "rerun_of": "E", "rerun_upto": "s", "started_by": "B", "paused_ms": "Z", "pause_reason": "z",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}

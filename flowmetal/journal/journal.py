@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowmetal.clock import Clock
 from flowmetal.errors import UnknownRunError, did_you_mean
-from flowmetal.journal import blobs, event_reading, garbage, mail, meta, reading, starting, transfer
+from flowmetal.journal import blobs, event_reading, garbage, mail, meta, pausing, reading, starting, transfer
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.garbage import GcCounts
@@ -172,19 +172,39 @@ class Journal:
         """
         return starting.begin(self.store, self.home, request, engine)
 
-    def adopt(self, root_id: str, engine: bytes) -> Header:
+    def adopt(self, root_id: str, engine: bytes, *, even_held: bool = True) -> Header:
         """Become the owner of a root with its descendants; its header as it is now.
 
         Raises:
+            RunPausedError: someone paused it, and not ``even_held``.
             RunBusyError: a live engine owns it.
             ConflictError: it was moved to another home.
             UnknownRunError: no such run.
         """
-        return starting.adopt(self.store, self.home, root_id, engine)
+        return starting.adopt(self.store, self.home, root_id, engine, even_held=even_held)
 
     def release(self, root_id: str, engine: bytes) -> None:
         """Give a root up; nothing happens unless ``engine`` owns it."""
         starting.release(self.store, root_id, engine)
+
+    def pause(self, root_id: str, reason: str, *, cut: bool = False) -> Header:
+        """Pause a root: at once if nobody drives it, else its engine is asked to; its header as it is now.
+
+        ``cut``: the engine cuts effects under way off instead of waiting for them.
+
+        Raises:
+            UnknownRunError: no such run.
+            UsageError: it has finished, is part of a run, or was moved.
+        """
+        return pausing.pause(self.store, self.home, root_id, reason, cut, self._now_ms())
+
+    def lift(self, root_id: str) -> Header:
+        """Let a root that was paused be taken up again by whoever takes up runs; its header as it is now.
+
+        Raises:
+            UnknownRunError: no such run.
+        """
+        return pausing.lift(self.store, root_id)
 
     # -- messages --------------------------------------------------------------------------------------
 

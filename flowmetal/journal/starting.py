@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from flowmetal.errors import ConflictError, InternalError, RunBusyError, UnknownRunError
-from flowmetal.journal import blobs, event_reading, garbage, meta, ownership
+from flowmetal.journal import blobs, event_reading, garbage, meta, ownership, pausing
 from flowmetal.journal.events import Event
 from flowmetal.journal.headers import Header, put_header, read_header
 from flowmetal.journal.keys import event_key, place_of
@@ -74,16 +74,22 @@ def begin(store: Store, home: Path, request: StartRequest, engine: bytes | None)
         _check_same(update, existing, request)
         if existing.is_finished:
             return Begun("finished", existing)
+        if existing.is_held:
+            raise pausing.held(existing)
         if engine is None or (existing.owner and ownership.is_alive(home, existing.owner)):
             return Begun("followed", existing)
         return Begun("adopted", _set_owner(update, existing, engine))
 
 
-def adopt(store: Store, home: Path, root_id: str, engine: bytes) -> Header:
+def adopt(store: Store, home: Path, root_id: str, engine: bytes, *, even_held: bool = True) -> Header:
     """Become the owner of a root run and its descendants; see ``Journal.adopt``."""
     with store.update() as update:
         header = _root_header(update, root_id)
+        if header.is_held and not even_held:
+            raise pausing.held(header)
         if header.owner and header.owner != engine and ownership.is_alive(home, header.owner):
+            if header.is_held:
+                raise pausing.still_under_way(header)
             raise RunBusyError(
                 f"another live engine drives the run `{root_id}`",
                 remedy=f"follow it with `flowmetal log {root_id} --follow`, or stop that engine first",

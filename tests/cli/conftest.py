@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from flowmetal.cli.main import run as run_here
 
 CHECKOUT = Path(__file__).absolute().parents[2]
 PATIENCE_SECONDS = 30.0
@@ -100,3 +103,28 @@ def until(condition: Callable[[], object]) -> None:
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     return Cli(tmp_path)
+
+
+class Here:
+    """Runs commands in this process, where no more than what they do is looked at; as ``Cli`` otherwise."""
+
+    def __init__(self, cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = cli.home
+        self._capsys = capsys
+
+    def __call__(self, *args: str) -> Done:
+        """A command to its end."""
+        self._capsys.readouterr()
+        gc.collect()  # a journal is closed with the last reference to it, and is open once in a process
+        code = run_here(list(args))
+        out, err = self._capsys.readouterr()
+        return Done(code, out, err)
+
+
+@pytest.fixture
+def here(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Commands in this process, in the folder and the home of ``cli``."""
+    monkeypatch.setenv("FLOWMETAL_HOME", str(cli.home))
+    monkeypatch.setenv("FLOWMETAL_DURABILITY", "os")
+    monkeypatch.chdir(cli.folder)
+    return Here(cli, capsys)

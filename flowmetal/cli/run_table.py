@@ -1,0 +1,73 @@
+"""Root runs as a table: id, status, flow, start, duration, and what an unfinished one waits for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from flowmetal.cli.questions import GRANT, INPUT, answers_in_mail, latest_questions
+from flowmetal.cli.reading import flow_of, is_interrupted, seconds_of, waits_for
+from flowmetal.cli.table import print_table
+from flowmetal.cli.text import cut, printable, show_moment, show_seconds, with_home
+from flowmetal.journal.headers import Header
+from flowmetal.journal.journal import Journal
+
+_REASON = 60
+
+
+def print_runs(journal: Journal, headers: Sequence[Header], now_ms: int, home: str | None) -> None:
+    """Prints the table; says on stderr that there are none."""
+    rows = []
+    for header in headers:
+        duration = show_seconds(seconds_of(header, now_ms))
+        note = printable(_note(journal, header, now_ms, home))
+        rows.append(
+            [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]
+        )
+    if rows:
+        print_table(["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"], rows)
+    else:
+        print("no runs", file=sys.stderr)
+
+
+def what_it_waits_for(journal: Journal, header: Header, now_ms: int) -> str:
+    """What an unfinished run waits for: its own timer, or the deepest of what it started."""
+    if header.is_finished or header.moved_to:
+        return ""
+    return held_by(header) if header.is_held else waits_for(journal, header, now_ms)
+
+
+def held_by(header: Header) -> str:
+    """That someone paused a run, and what they said."""
+    since = show_moment(header.paused_ms or 0)
+    why = f" ({cut(header.pause_reason, _REASON)})" if header.pause_reason else ""
+    return f"a resume: paused since {since}{why}"
+
+
+def _note(journal: Journal, header: Header, now_ms: int, home: str | None) -> str:
+    if header.moved_to:
+        return _moved(header)
+    if header.is_held:
+        return f"{held_by(header)}: {with_home(f'flowmetal resume {header.run_id}', home)}"
+    if is_interrupted(journal, header):
+        return _goes_on_with(journal, header, home)
+    return what_it_waits_for(journal, header, now_ms)
+
+
+def _goes_on_with(journal: Journal, header: Header, home: str | None) -> str:
+    """What an interrupted run waits for, if it is a person, and the command for it."""
+    resume = with_home(f"flowmetal resume {header.run_id}", home)
+    if header.status == "paused":
+        return f"interrupted: {resume}"
+    asked = latest_questions(journal, [header.run_id])
+    answered = answers_in_mail(journal, header.run_id) if asked else {}
+    for question in asked:
+        if (question.run_id, question.number) not in answered and question.reason in (INPUT, GRANT):
+            return f"interrupted, {question.summary}: {question.command(home) or resume}"
+    return f"interrupted: {resume}"
+
+
+def _moved(header: Header) -> str:
+    """What became of a run that `flowmetal export --move` took out of this home."""
+    more = "" if header.is_finished else "; it goes on where that is imported"
+    return f"moved into {header.moved_to} by `export --move`{more}"
