@@ -56,6 +56,8 @@ class Pausing:
         root.is_pausing = True
         root.header = replace(header, status="paused", paused_ms=ledger.now_ms, pause_reason=reason)
         self._runs.forget_tree(root_id)
+        # What ends meanwhile still settles the keys that it holds.
+        self._runs.once.take_up(root_id)
         self._effects.abandon_idle(root_id)
         ledger.put_header(root.header)
         self._roots[root_id] = root

@@ -18,7 +18,7 @@ from flowmetal.testing.harness import NO_ARGS, Lab, failure_of, in_loop, sources
 HELD = "echo begun >> begun; while [ ! -e go ]; do sleep 0.02; done; echo ended >> ended"
 BUSY = f"""
 def _below_impl(fctx):
-    unwrap(fctx.actions.exec(["sh", "-c", "{HELD}"]))
+    unwrap(options(fctx.actions.exec, idempotency_key = "only once")(["sh", "-c", "{HELD}"]))
     unwrap(fctx.actions.append("after", "x"))
     return "done"
 
@@ -80,6 +80,8 @@ def test_effects_under_way_end_and_are_recorded(lab: Lab) -> None:
     assert count(lab, "after") == 0, "nothing more was begun"
     assert value_of(lab.resume()) == "done"
     assert (count(lab, "begun"), count(lab, "ended"), count(lab, "after")) == (1, 1, 1)
+    assert value_of(lab.run(BUSY, "another")) == "done"
+    assert (count(lab, "begun"), count(lab, "after")) == (1, 2), "its key was settled while it was let go"
     (event,) = (each for each in lab.events() if each.kind == "paused")
     assert event.fields["reason"] == "why not"
     assert event.fields["since_ms"] <= event.at_ms
