@@ -26,6 +26,7 @@ LONGER = {
     "flowmetal/engine/effects.py": "the one gate: an effect's states, from asked for to delivered",
     "flowmetal/engine/engine.py": "the engine's public face: what may be asked of it, in one place",
     "flowmetal/engine/runs.py": "the one way a result travels; its order is the invariant",
+    "flowmetal/journal/journal.py": "the journal's public face: what may be asked of it, in one place",
     "flowmetal/language/arguments.py": "one table of argument types, validated and parsed side by side",
     "flowmetal/language/program.py": "loading is one two-pass state machine over one set of modules",
     "flowmetal/values.py": "one codec: both directions and every check of one encoding are read together",
