@@ -19,7 +19,7 @@ HELD = "echo begun >> begun; while [ ! -e go ]; do sleep 0.02; done; echo ended 
 BUSY = f"""
 def _below_impl(fctx):
     unwrap(options(fctx.actions.exec, idempotency_key = "only once")(["sh", "-c", "{HELD}"]))
-    unwrap(fctx.actions.append("after", "x"))
+    unwrap(fctx.actions.append("after", "x\\n"))
     return "done"
 
 below = flow(_below_impl)
