@@ -21,7 +21,7 @@ OPTIONAL = {
     "attempt": ["reason"],
     "child": ["name"],
     "result": ["late", "by", "taken_from"],
-    "started": ["modules", "policy", "on_deny", "file"],
+    "started": ["modules", "on_deny", "file"],
 }
 """Fields that are not written when they say nothing."""
 
