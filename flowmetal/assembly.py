@@ -25,6 +25,7 @@ from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.journal.memory_store import MemoryStore
+from flowmetal.language.labels import PACKAGES, PRELUDE, PRELUDE_MAIN, carried_file
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate, require_utf8, working_directory
 
@@ -144,6 +145,28 @@ def prelude_directory() -> Path:
     package = Path(__file__).resolve().parent
     carried = package / "_prelude"
     return carried if carried.is_dir() else package.parent / "prelude"
+
+
+def carried_package(package: str) -> Path | None:
+    """The folder of a package that is carried with Flowmetal; None for any other."""
+    if package not in PACKAGES:
+        return None
+    return prelude_directory() if package == PRELUDE else prelude_directory() / package.rpartition("/")[2]
+
+
+def locate_module(folder: Path, package: str, path: str) -> tuple[str, FileSources]:
+    """As ``locate_program``, for a module of the package that is in ``folder``.
+
+    A package that is carried with Flowmetal is itself here, and not the one that is carried: it is found beside the
+    prelude's text, and the prelude's own modules may ask the host.
+
+    Raises:
+        UsageError: no such file.
+    """
+    beside = folder if package == PRELUDE else folder.absolute().parent
+    if package in PACKAGES and (beside / carried_file(PRELUDE_MAIN)).is_file():
+        return f"{package}//{path}", FileSources(folder, beside)
+    return locate_program(str(folder / path))
 
 
 def locate_program(file: str) -> tuple[str, FileSources]:

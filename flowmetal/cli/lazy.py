@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -30,9 +31,19 @@ COMMANDS: Final = {
     "verify": "Re-read the whole journal and name what is damaged.",
     "doctor": "Show the home, its journal, and whether all works here.",
     "trust": "Let the grants of a flowmetal.toml count.",
+    "new": "Begin a package.",
+    "docs": "Show what a package offers, as Markdown.",
+    "publish": "Put a package where others can load it from.",
+    "pkg": "What else there is to do with packages: yank, serve.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its short help, in the order in which ``--help`` lists them."""
+
+OF_PACKAGES: Final = {
+    "yank": "Take a version of a package out of use for whoever does not lock it.",
+    "serve": "Serve a directory of packages on this machine.",
+}
+"""The commands of ``flowmetal pkg``, each in a module ``pkg_NAME``."""
 
 _MODULES: Final = {"import": "import_"}
 
@@ -43,24 +54,35 @@ def module_of(command: str) -> str:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are the modules of this package."""
+    """A group whose commands are modules of this package.
+
+    Args:
+        table: the commands with their short help; those of Flowmetal itself by default.
+        prefix: what the name of each module begins with.
+        settings: as a group of click has them.
+    """
+
+    def __init__(self, *, table: Mapping[str, str] | None = None, prefix: str = "", **settings: Any) -> None:
+        super().__init__(**settings)
+        self._table = COMMANDS if table is None else table
+        self._prefix = prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
-        return list(COMMANDS)
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; its module is imported now."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        module = import_module(f"flowmetal.cli.{module_of(cmd_name)}")
+        module = import_module(f"flowmetal.cli.{self._prefix}{module_of(cmd_name)}")
         command: click.Command = module.command
         return command
 
     def commands_with(self, ctx: click.Context, option: str) -> list[str]:
         """The names of the commands that have an option."""
         found = []
-        for name in COMMANDS:
+        for name in self._table:
             command = self.get_command(ctx, name)
             if command is not None and any(option in (*each.opts, *each.secondary_opts) for each in command.params):
                 found.append(name)
@@ -69,7 +91,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self._table.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,11 +102,11 @@ class LazyGroup(click.Group):
             UsageError: there is none of that name; names the nearest.
         """
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in self._table and not name.startswith("-"):
             if name.partition(":")[0].endswith(".flow"):
                 raise UsageError(f"there is no command `{name}`", remedy=f"to run it: flowmetal run {name}")
             raise UsageError(
-                f"there is no command `{name}`{did_you_mean(name, COMMANDS)}",
-                remedy="`flowmetal --help` lists the commands",
+                f"there is no command `{name}`{did_you_mean(name, self._table)}",
+                remedy=f"`{ctx.command_path} --help` lists the commands",
             )
         return super().resolve_command(ctx, args)

@@ -150,7 +150,7 @@ def _usage_text(error: click.ClickException) -> str:
             group = error.ctx.command
             if isinstance(group, LazyGroup) and group.commands_with(error.ctx, error.option_name):
                 name = error.option_name
-                return f"error: `{name}` comes after the command\n  help: flowmetal COMMAND {name} …"
+                return f"error: `{name}` comes after the command\n  help: {path} COMMAND {name} …"
             names = [
                 name for each in error.ctx.command.get_params(error.ctx) for name in (*each.opts, *each.secondary_opts)
             ]

@@ -15,7 +15,7 @@ from flowmetal.errors import LanguageError, did_you_mean
 
 _CARRIED: Final = "pkg.flowmetal.io/v1/"
 PRELUDE: Final = f"{_CARRIED}prelude"
-PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery", f"{_CARRIED}testing")
+PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery", f"{_CARRIED}testing", f"{_CARRIED}time")
 """The packages that are carried with Flowmetal."""
 PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
 _PRELUDE_ONLY: Final = f"{PRELUDE}//wire.flow"

@@ -17,7 +17,7 @@ MAX_SOURCE_BYTES: Final = 512 * 1024
 MAX_LITERAL_BYTES: Final = 64 * 1024
 MAX_IDENTIFIER: Final = 1_000
 
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r"""
       (?P<comment>\#[^\n]*)
     | (?P<string>[rRbBfF]{0,2}(?:
@@ -36,6 +36,8 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+"""The pieces of a source text, as far as they matter to who only reads it."""
+
 KEYWORDS: Final = frozenset(
     [
         "and",
@@ -110,7 +112,7 @@ def scan(text: str, label: str) -> set[str]:
     """
     names: set[str] = set()
     walk = Walk(label)
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         kind = match.lastgroup
         token = match.group()
         if kind == "name":
@@ -138,3 +140,20 @@ def scan(text: str, label: str) -> set[str]:
             STEPS[kind](walk, token)
     walk.end(text)
     return names - KEYWORDS
+
+
+def load_strings(text: str) -> list[tuple[int, str]]:
+    """Line and first argument of every ``load`` that begins a statement, as they are written; no escape is resolved."""
+    found = []
+    line = 1
+    last: list[str] = ["\n"]
+    for match in TOKEN.finditer(text):
+        kind, token = match.lastgroup, match.group()
+        if kind == "string" and last[-3:] == ["\n", "load", "("]:
+            found.append((line, token.lstrip("rRbBfF").strip("\"'")))
+        if kind == "newline" and last[-1] == "(":
+            pass  # a line break inside of the brackets
+        elif kind not in ("comment", "space", "tab", "blank"):
+            last = [*last[-2:], "\n" if kind == "newline" or token == ";" else token]
+        line += token.count("\n")
+    return found

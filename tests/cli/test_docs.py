@@ -14,8 +14,16 @@ from flowmetal.cli.main import cli
 CHECKOUT = Path(__file__).absolute().parents[2]
 PAGE = (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8")
 # A command that is listed and not there yet needs no section yet.
-COMMANDS = [name for name in lazy.COMMANDS if (CHECKOUT / "flowmetal" / "cli" / f"{lazy.module_of(name)}.py").exists()]
-SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+LISTED = {
+    name: module
+    for each in lazy.COMMANDS
+    for name, module in [
+        (each, lazy.module_of(each)),
+        *((f"pkg {inner}", f"pkg_{inner}") for inner in lazy.OF_PACKAGES if each == "pkg"),
+    ]
+}
+COMMANDS = [name for name, module in LISTED.items() if (CHECKOUT / "flowmetal" / "cli" / f"{module}.py").exists()]
+SECTIONS = dict(re.findall(r"^## (\S+(?: \S+)?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][a-z-]*")
 
 
@@ -35,8 +43,12 @@ def described(text: str) -> set[str]:
 
 
 def command(name: str) -> click.Command:
-    found = cli.get_command(click.Context(cli), name)
-    assert found is not None
+    found: click.Command = cli
+    for part in name.split():
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), part)
+        assert inner is not None
+        found = inner
     return found
 
 

@@ -1,0 +1,196 @@
+"""A package from its first file to a registry, by commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flowmetal.cli.main import run
+from flowmetal.language.labels import PACKAGES
+from flowmetal.packages.preparing import prepare
+from flowmetal.packages.publishing import publish
+from tests.cli.conftest import Cli
+
+CHECKOUT = Path(__file__).absolute().parents[2]
+NAME = "pkg.example.org/v1/hello"
+
+
+def test_a_new_package_is_well_and_can_be_published_tested_and_run(cli: Cli) -> None:
+    made = cli("new", NAME)
+    assert made.out.split() == ["hello/flowmetal.toml", "hello/lib.flow", "hello/lib_test.flow", "hello/README.md"]
+    page = cli("docs", "hello").out
+    assert page.startswith(f"# {NAME}\n\nVersion 1.0.0\n\nSays hello\n\n## lib.flow\n")
+    assert '```python\nload("pkg.example.org/v1/hello", "greet", "greeting")\n```' in page
+    assert "### flow `greet(whom)`\n\nSays hello.\n\nThe time is an action" in page
+    assert '| `whom` | string | who is greeted  [default "world"] |' in page
+    assert "### `greeting(whom: str, at: str) -> str`\n\n```text\nThe words of a greeting.\n\nArgs:\n  whom:" in page
+    tested = cli("test", "hello")
+    assert (tested.code, "3 passed" in tested.out) == (0, True), tested.err
+    ran = cli("run", "hello/lib.flow:greet", "--whom", "you")
+    assert (ran.code, ran.out[:10]) == (0, "Hello you,"), ran.err
+    published = cli("publish", "hello", "--to", "public", "--json")
+    assert (published.code, published.err) == (0, "")
+    assert published.json == {
+        "package": NAME,
+        "version": "1.0.0",
+        "tree": published.json["tree"],
+        "new": True,
+        "previous": None,
+        "added": [],
+        "removed": [],
+        "files": ["README.md", "flowmetal.toml", "lib.flow", "lib_test.flow"],
+        "size": published.json["size"],
+        "warnings": [],
+        "dry_run": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["new", "hello"], "write its host and path: flowmetal new pkg.example.org/v1/hello"),
+        (["new", "pkg.example.org/Hello"], "not allowed"),
+        (["new", NAME, "."], ". is there already"),
+        (["publish", "--to", "x"], "there is no flowmetal.toml"),
+        (["publish"], "missing option '--to'"),
+        (["pkg", "yank", NAME, "--to", "x"], "names no version"),
+        (["pkg", "yank", f"{NAME}@1.0.0", "--to", "x"], "is not in this registry"),
+        (["pkg", "serve", "nowhere"], "there is no directory nowhere"),
+        (["pkg", "sevre"], "there is no command `sevre`, did you mean `serve`?"),
+        (["docs", "pkg.example.org/v1/x"], "pkg.example.org/v1/x"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    argv: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    assert run(argv) == 2
+    assert said in capsys.readouterr().err
+
+
+Files = dict[str, str]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def package(folder: Path, files: Files, version: str = "1.0.0", more: str = "") -> None:
+    manifest = f'[package]\nname = "{NAME}"\nversion = "{version}"\n{more}\n'
+    for name, text in {"flowmetal.toml": manifest, **files}.items():
+        (folder / name).write_bytes(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("files", "said", "code"),
+    [
+        ({"lib.flow": "x = 1 +\n"}, "lib.flow:1", 1),
+        ({"lib.flow": "x = 1\n", "other.flow": "y = unknown\n"}, "other.flow:1:5", 1),
+        ({"lib.flow": 'load("./other.flow", "x")\n'}, "there is no file", 1),
+        ({"lib.flow": "x = 1\r\n"}, "lib.flow:1", 2),
+    ],
+)
+def test_nothing_is_published_that_is_not_well(
+    files: Files, said: str, code: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package(here, files)
+    assert run(["publish", "--to", "public"]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert not (here / "public").exists()
+
+
+def test_what_is_published_says_what_it_may_need(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"lib.flow": 'key = "AKIA' + 'IOSFODNN7EXAMPLE"\n'}
+    package(here, files, "1.0.0", '[permissions]\nnet = ["a.example.org"]')
+    assert run(["publish", "--to", ".", "--bare"]) == 0
+    first = capsys.readouterr()
+    assert "may need  + net=a.example.org  (the first version)" in first.out
+    assert "warning: lib.flow:1 looks like an access key of AWS" in first.err
+    package(here, files, "1.1.0", '[permissions]\nnet = ["b.example.org"]\nenv = ["HOME"]')
+    assert run(["publish", "--to", ".", "--bare", "--dry-run"]) == 0
+    assert re.findall(r"may need  (.*)", capsys.readouterr().out) == [
+        "+ env=HOME  (since 1.0.0)",
+        "+ net=b.example.org  (since 1.0.0)",
+        "- net=a.example.org  (since 1.0.0)",
+    ]
+    assert list(json.loads((here / "flowmetal/index.json").read_bytes())["versions"]) == ["1.0.0"]
+
+
+def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+def test_a_registry_is_served_to_this_machine(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(cli.folder)
+    package(cli.folder, {"lib.flow": "x = 1\n"})
+    publish(prepare(cli.folder), cli.folder / "public" / NAME, "2026-01-31T23:59:59Z")
+    cli.file("public/secret.txt", "nobody's business")
+    cli.file("public/flowmetal/v/x.txt", "nobody's business")
+    (cli.folder / "public/pkg.example.org/v1/hello/flowmetal/v/2.0.0.json").symlink_to("/etc/hostname")
+    assert run(["pkg", "yank", f"{NAME}@1.0.0", "--to", "public"]) == 0
+    assert capsys.readouterr().err == f"{NAME} 1.0.0 is out of use; no version of it is in use\n"
+    server = cli.start("pkg", "serve", "public", "--port", "0")
+    try:
+        assert server.stdout is not None
+        shown = "".join(server.stdout.readline() for _ in range(3))
+        root = re.findall(r'url = "(http://localhost:\d+/)"', shown)[0]
+        base = f"{root}{NAME}/flowmetal"
+        status, headers, data = get(f"{base}/index.json")
+        assert (status, headers["Cache-Control"]) == (200, "no-cache")
+        row = json.loads(data)["versions"]["1.0.0"]
+        assert row["yanked"] is True
+        assert get(f"{base}/index.json", **{"If-None-Match": headers["ETag"]})[0] == 304
+        status, headers, data = get(f"{base}/v/1.0.0.json")
+        assert (status, hashlib.sha256(data).hexdigest()) == (200, row["doc"])
+        assert "immutable" in headers["Cache-Control"]
+        archive = json.loads(data)["archive"]
+        status, headers, data = get(f"{base}/a/{archive['sha256']}.tar.gz")
+        assert (status, hashlib.sha256(data).hexdigest()) == (200, archive["sha256"])
+        assert "Content-Encoding" not in headers
+        for path in (
+            *("", "secret.txt", "flowmetal/v/x.txt", f"{NAME}/flowmetal/v/2.0.0.json", f"{NAME}/flowmetal/"),
+            *(f"x/../{NAME}/flowmetal/index.json", f"{NAME}//flowmetal/index.json", "%2e%2e/flowmetal/index.json"),
+        ):
+            assert get(root + path)[0] == 404, path
+        assert get(f"{base}/index.json", Host="evil.example.org")[0] == 421
+    finally:
+        server.send_signal(signal.SIGINT)
+        done = cli.end(server)
+    assert done.code == 130
+    assert "200 GET /pkg.example.org/v1/hello/flowmetal/index.json" in done.err
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_comes_with_flowmetal_is_published_by_the_same_command(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = CHECKOUT / "prelude"
+    if not name.endswith("/prelude"):
+        folder /= name.rpartition("/")[2]
+    assert run(["publish", str(folder), "--to", "public", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["package"] == name
+
+
+def test_the_reference_of_what_comes_with_flowmetal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["docs", "pkg.flowmetal.io/v1/time"]) == 0
+    page = capsys.readouterr().out
+    assert "### `add(ts: str, duration: int | float | str) -> str`" in page
