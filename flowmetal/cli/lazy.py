@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "run": "Run a flow file, or one flow of it.",
     "plan": "Show what a run would do and need, with nothing done.",
     "resume": "Go on with runs that were interrupted.",
+    "upgrade": "Let runs that are under way go on with other code.",
     "rerun": "Run again what a run did, without what was Ok.",
     "log": "Show what a run did: actions, children, times, results.",
     "ps": "List runs, newest first.",

@@ -24,7 +24,10 @@ from flowmetal.errors import (
     did_you_mean,
 )
 
-_OF_A_HOME = "run|plan|resume|grant|answer|log|ps|show|explain|graph|pause|cancel|export|import|gc|verify|doctor|trust"
+_OF_A_HOME = (
+    "run|plan|resume|upgrade|rerun|grant|answer|log|ps|show|explain|graph|pause|cancel|export|import|gc|verify|doctor"
+    "|trust"
+)
 _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
 
 

@@ -77,10 +77,12 @@ def result_data(result: Wire) -> dict[str, Any]:
 
 
 def started_of(journal: Journal, run_id: str) -> dict[str, Any]:
-    """The fields of a root run's first event; the root's for a child."""
-    for _, event in journal.history(root_of(run_id)):
-        return dict(event.fields)
-    return {}
+    """What a root run was started with, and the code it has now; the root's for a child.
+
+    Raises:
+        JournalError: its first event is missing or damaged.
+    """
+    return journal.facts(root_of(run_id))
 
 
 def root_only(header: Header, command: str) -> None:

@@ -9,7 +9,6 @@ import msgpack
 
 from flowmetal.engine.attempts import packed_policy, with_deadline
 from flowmetal.engine.runs import Runs
-from flowmetal.engine.starting import started_fields
 from flowmetal.engine.table import HotRun, OpenAction, RootState
 from flowmetal.errors import ConflictError
 from flowmetal.journal import closing, events
@@ -48,7 +47,7 @@ def _begin(runs: Runs, engine_id: bytes, run: HotRun, action: OpenAction, args: 
     settings = msgpack.unpackb(action.args)[2]
     how = policy_items(settings)["parent_close"]
     parent = run.root
-    fields = started_fields(ledger.journal, parent.header.run_id)
+    fields = ledger.journal.facts(parent.header.run_id)
     nonce = os.urandom(16)
     facts = events.RootFacts(
         program=fields["program"],
@@ -60,6 +59,7 @@ def _begin(runs: Runs, engine_id: bytes, run: HotRun, action: OpenAction, args: 
         versions=fields["versions"],
         labels=fields["labels"],
         on_deny=parent.on_deny,
+        file=fields.get("file", ""),
     )
     header = Header(
         run_id=run_id,

@@ -13,20 +13,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from flowmetal.engine.attempts import has_earlier
 from flowmetal.engine.cancelling import Cancelling
+from flowmetal.engine.handing import next_slice, replay_message, start_message
 from flowmetal.engine.process import want_of_memory
-from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, StoppedRun
 from flowmetal.errors import JournalError
-from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.headers import Header
 from flowmetal.values import Failure, err, pack
 
 MAX_DEATHS: Final = 3
 _EVICT_AT_ONCE: Final = 16
-_HISTORY_SLICE_BYTES: Final = 128 * 1024
 
 
 class Scheduler:
@@ -142,52 +139,21 @@ class Scheduler:
         run.modules = fresh.modules if fresh is not None else ()
         runs.hot[run_id] = run
         start.root.program.hot[run_id] = run
+        may_inline = not runs.parallel.is_limited(run_id)
         if fresh is not None:
-            self._send_start(run, header.flow, header.name, fresh.args, header.created_ms, fresh.line, replay=False)
+            about = header.flow, header.name, fresh.args, header.created_ms, fresh.line
+            worker.send(start_message(run, *about, replay=False, may_inline=may_inline))
             return True
-        run.is_streaming, run.is_live = True, False
-        started = self._runs.ledger.journal.raw_history(run_id, 0, 1)
-        run.streamed, body = started[0]
-        run.streamed = max(run.streamed, header.attempt_seq)
-        run.last_action = header.attempt_base
-        fields = unpack_plain(body)
-        run.modules = tuple(fields.get("P", ()))
-        self._send_start(run, fields["f"], fields["m"], fields["a"], fields["t"], fields.get("l", ""), replay=True)
+        worker.send(replay_message(runs.ledger.journal, run, may_inline=may_inline))
         self.stream(run)
         return True
-
-    def _send_start(
-        self, run: HotRun, flow: str, name: str, args: bytes, started_ms: int, line: str, *, replay: bool
-    ) -> None:
-        about = {
-            "flow": flow,
-            "name": name,
-            "args": args,
-            "nonce": run.root.nonce,
-            "attempt": run.header.attempt,
-            "started_ms": started_ms,
-            # Only what comes by the engine can be taken over, or wait for a place.
-            "inlining": not run.alone
-            and not has_earlier(run.header)
-            and not self._runs.parallel.is_limited(run.run_id),
-            "base": run.header.attempt_base,
-            "line": line,
-            "replay": replay,
-        }
-        run.worker.send(["start", run.run_id, run.incarnation, about])
 
     def stream(self, run: HotRun) -> None:
         """Sends the next slice of a run's history."""
         ledger = self._runs.ledger
         if not run.is_streaming or not ledger.commit():
             return
-        events = ledger.journal.raw_history(run.run_id, run.streamed, _HISTORY_SLICE_BYTES)
-        for sequence, body in events:
-            run.streamed = sequence
-            note_recorded(run, unpack_plain(body))
-        complete = sum(len(body) for _, body in events) < _HISTORY_SLICE_BYTES
-        run.is_streaming = not complete
-        run.worker.send(["history", run.run_id, run.incarnation, [body for _, body in events], complete])
+        run.worker.send(next_slice(ledger.journal, run))
 
     # -- going cold ------------------------------------------------------------------------------------
 

@@ -6,13 +6,11 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from flowmetal.engine.attempts import packed_policy, with_deadline
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.programs import Programs, program_key
 from flowmetal.engine.table import ProgramState, RootState
-from flowmetal.errors import JournalError
 from flowmetal.journal import events
 from flowmetal.journal.blobs import externalize
 from flowmetal.journal.headers import Header, program_digest
@@ -106,7 +104,7 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
     Raises:
         JournalError: the event or the code is missing or damaged.
     """
-    fields = started_fields(journal, header.run_id)
+    fields = journal.facts(header.run_id)
     grants = GrantSet.from_data(fields["grants"])
     if grants.digest() != header.grants_digest:
         grants = _current_grants(journal, header.run_id, grants)
@@ -116,23 +114,6 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
         key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits
     )
     return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits, fields.get("on_deny", ""))
-
-
-def started_fields(journal: Journal, run_id: str) -> Mapping[str, Any]:
-    """The fields of a run's ``started``.
-
-    Raises:
-        JournalError: there is none.
-    """
-    for _, event in journal.history(run_id):
-        if event.kind == "started":
-            return event.fields
-        break
-    raise JournalError(
-        f"the run {run_id} has no first event",
-        place=f"events {run_id}",
-        remedy="`flowmetal verify` lists what is damaged",
-    )
 
 
 def _current_grants(journal: Journal, run_id: str, grants: GrantSet) -> GrantSet:

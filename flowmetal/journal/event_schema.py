@@ -146,7 +146,7 @@ SCHEMAS: Final = {
     "grants": _schema("grants"),
     "log": _schema("after index text fields line level"),
     "cancel_requested": _schema("reason"),
-    "code_changed": _schema("program"),
+    "code_changed": _schema("program", "versions file"),
     "finished": _schema("status value"),
     "asked": _schema("number reason text"),
     "paused": _schema("since_ms reason"),

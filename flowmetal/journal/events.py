@@ -16,7 +16,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | grants | more was granted at a resume | grants |
 | log | a flow printed | after (action number), index (k-th line after it), text, fields, line, level |
 | cancel_requested | someone asked for the end | reason |
-| code_changed | a person let a run go on with other code | program |
+| code_changed | a person let a run go on with other code | program; versions, file |
 | finished | a run ended | status, value |
 | asked | an action waits for a person | number, reason (input, grant, interrupted), text (the question) |
 | paused | a root run that was paused is taken up again | since_ms (when it was paused), reason |
@@ -219,9 +219,14 @@ def cancel_requested(at_ms: int, reason: str) -> bytes:
     return _seal({"k": 10, "t": at_ms, "z": reason})
 
 
-def code_changed(at_ms: int, program: Pairs) -> bytes:
-    """From here on the run uses this code graph."""
-    return _seal({"k": 11, "t": at_ms, "p": program})
+def code_changed(at_ms: int, program: Pairs, *, versions: Mapping[str, str] | None = None, file: str = "") -> bytes:
+    """From here on the run uses this code graph; ``versions`` and ``file`` as in ``RootFacts``."""
+    fields: dict[str, Any] = {"k": 11, "t": at_ms, "p": program}
+    if versions:
+        fields["V"] = versions
+    if file:
+        fields["R"] = file
+    return _seal(fields)
 
 
 def finished(at_ms: int, status: str, value: Field) -> bytes:

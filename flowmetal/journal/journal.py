@@ -8,10 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from flowmetal.clock import Clock
 from flowmetal.errors import UnknownRunError, did_you_mean
-from flowmetal.journal import blobs, event_reading, garbage, mail, meta, pausing, reading, starting, transfer
+from flowmetal.journal import (
+    blobs,
+    code_change,
+    event_reading,
+    garbage,
+    mail,
+    meta,
+    pausing,
+    reading,
+    starting,
+    transfer,
+)
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.garbage import GcCounts
@@ -103,11 +115,7 @@ class Journal:
         return sequence_of(last[0]) if last is not None else 0
 
     def last_action(self, run_id: str) -> Event | None:
-        """The latest ``action`` event of a run, or None.
-
-        Raises:
-            JournalError: an event after it, or it, is damaged.
-        """
+        """The latest ``action`` event of a run, or None; JournalError when it, or one after it, is damaged."""
         return reading.last_of(self.store, run_id, ("action",))
 
     def tree_bytes(self, root_id: str) -> int:
@@ -149,6 +157,10 @@ class Journal:
             JournalError: at a damaged header.
         """
         return reading.roots(self.store, status, flow, label)
+
+    def facts(self, root_id: str, before_sequence: int | None = None) -> dict[str, Any]:
+        """The fields of a root's ``started``, with the code of now; see ``code_change.py``."""
+        return code_change.facts(self.store, root_id, before_sequence)
 
     def code(self, digest: str) -> str:
         """The text of a module by its hex sha256.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.starting import started_fields
 from flowmetal.journal.event_schema import FINAL_STATUSES
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -42,7 +41,7 @@ async def replay(journal: Journal, header: Header, slice_events: int = 50) -> Re
 async def replay_all(journal: Journal, headers: list[Header], slice_events: int = 50) -> dict[str, Replayed]:
     """Replays runs of one root on one worker, all at once."""
     assert all(header.status in FINAL_STATUSES for header in headers)
-    root = started_fields(journal, headers[0].root)
+    root = journal.facts(headers[0].root)
     limits = Limits.from_data(root["limits"])
     found = {header.run_id: Replayed() for header in headers}
     histories = {header.run_id: bodies(journal, header.run_id) for header in headers}

@@ -30,6 +30,8 @@ from flowmetal.worker.strand import Mailbox, Strand, StrandPool, Unwind
 
 NO_ARGS: Final = pack([])
 _CONTAINERS: Final = (list, dict)
+_CALLS: Final = frozenset({"call", "run", "do", "start"})
+_MAX_SHOWN: Final = 200
 OK_NONE: Final = pack({"result": [True, None, None]})
 
 
@@ -98,6 +100,7 @@ class Driver:
         run.number += 1
         run.ticks = 0
         run.log_index = 0
+        run.asked_at = line
         history = run.history
         if history is None:
             return None
@@ -165,11 +168,14 @@ class Driver:
                 self.go_live(run)
         return False
 
-    def end(self, run: Run, how: str = "(nothing: the flow has ended)") -> None:
-        """Before a run ends its history must be used up: what is left over was not asked for."""
+    def end(self, run: Run, how: str, line: str = "") -> None:
+        """Before a run ends its history must be used up: what is left over was not asked for.
+
+        ``how`` it ended, and at which ``line``, are told then.
+        """
         while run.history is not None:
             if run.history.actions:
-                self.mismatch(run, run.history.actions[0], how, "", None)
+                self.mismatch(run, run.history.actions[0], how, line, None)
             if not self._read_history(run):
                 self.go_live(run)
 
@@ -187,11 +193,16 @@ class Driver:
         self.outlet.send(["live", run.run_id, run.incarnation, still_open])
 
     def mismatch(self, run: Run, event: dict[str, Any], callee: str, line: str, packed: bytes | None) -> NoReturn:
-        """Reports the first difference between the run and its history, and unwinds."""
+        """Reports the first difference between the run and its history, and unwinds.
+
+        A run that asks for nothing is shown where it asked last.
+        """
         expected, got = _show(event[CALLEE], event[ARGS]), _show(callee, packed)
         recorded_line = event.get(LINE, "")
         number = event.get("n", run.number)
-        self.outlet.send(["mismatch", run.run_id, run.incarnation, number, expected, got, recorded_line, line])
+        self.outlet.send(
+            ["mismatch", run.run_id, run.incarnation, number, expected, got, recorded_line, line or run.asked_at]
+        )
         self.strand.unwinding = True
         self.strand.mailbox.dropped.add(run.run_id)
         raise Mismatch
@@ -359,8 +370,15 @@ def _second_text(seconds: int) -> str:
 
 
 def _show(callee: str, packed: bytes | None) -> str:
+    if not packed or packed == NO_ARGS:
+        return callee
     try:
-        shown = to_text(msgpack.unpackb(packed), 200) if packed else ""
-    except (ValueError, FlowmetalError):
-        shown = "?"
-    return f"{callee} {shown}".strip()
+        call = msgpack.unpackb(packed)
+        if callee.partition(" ")[0] not in _CALLS:
+            return f"{callee} {', '.join(to_text(each, _MAX_SHOWN) for each in call)}"
+        parts = [to_text(each, _MAX_SHOWN) for each in call[0]]
+        parts += [f"{call[1][at]} = {to_text(call[1][at + 1], _MAX_SHOWN)}" for at in range(0, len(call[1]), 2)]
+        settings = f" with {to_text(call[2], _MAX_SHOWN)}" if len(call) > 2 and call[2] is not None else ""
+        return f"{callee.replace(' //', ' ')}({', '.join(parts)[:_MAX_SHOWN]}){settings}"
+    except (ValueError, TypeError, LookupError, FlowmetalError):
+        return f"{callee} ?"

@@ -24,7 +24,7 @@ from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
 from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of, moment_text
-from flowmetal.worker.failures import of_error, out_of_fuel
+from flowmetal.worker.failures import how_it_ended, of_error, out_of_fuel
 from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
@@ -53,8 +53,10 @@ class Evaluator:
         driver.attach(strand)
         strand.runs = [run]
         try:
-            data = self._pack_answer(run, self._evaluate(run))
-            driver.end(run)
+            answer = self._evaluate(run)
+            data = self._pack_answer(run, answer)
+            if run.history is not None:
+                driver.end(run, *how_it_ended(answer, run.asked_at or self._place(run, ours=True)))
             driver.outlet.send(["done", run.run_id, run.incarnation, data])
             self._leave(strand)
         except (Unwind, Mismatch):

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from flowmetal.language.diagnostics import Diagnostic
+from flowmetal.language.host import Answer, full_answer, is_ok_answer
 from flowmetal.settings import Limits
 from flowmetal.values import Failure
 
 _TOO_DEEP: Final = re.compile(r"^error: Starlark call stack overflow", re.MULTILINE)
+_MAX_TOLD: Final = 300
 
 
 def of_error(diagnostic: Diagnostic, text: str, kind: str, flow: str, place: str, limits: Limits) -> Failure:
@@ -34,3 +36,12 @@ def out_of_fuel(flow: str, place: str, limits: Limits) -> Failure:
         " (move heavy computing into an effect, or split it over several flows)"
     )
     return Failure("limit", message, flow=flow, source=place)
+
+
+def how_it_ended(answer: Answer, line: str) -> tuple[str, str]:
+    """How a run ended, for whom it should not have; and the line, by default its latest, ``line``."""
+    if is_ok_answer(answer):
+        return "(nothing: the flow has ended)", line
+    failure = Failure.from_wire(full_answer(answer)[2])
+    words = f"(nothing: the flow has ended in Err: {failure.kind}: {failure.message[:_MAX_TOLD]})"
+    return words, failure.source or line

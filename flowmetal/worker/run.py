@@ -76,8 +76,8 @@ class Run:
     """State of one run; see the module's text."""
 
     __slots__ = (
-        "args", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted", "failure",
-        "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
+        "args", "asked_at", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted",
+        "failure", "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
         "materialized", "modules", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
         "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
     )  # fmt: skip
@@ -97,6 +97,8 @@ class Run:
         self.started_ms = 0
         self.last_now = 0
         self.number = 0
+        # The line of its latest action.
+        self.asked_at = ""
         self.log_index = 0
         self.history: History | None = None
         # Results of tasks stay, for a task may be waited for many times; results of blocking actions are taken.
