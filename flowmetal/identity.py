@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from typing import Final
 
 from flowmetal.errors import UsageError
 
 MAX_RUN_ID_BYTES = 400
+NAME_RULE: Final = "1 to 200 of letters, digits and _ - . : /, the first of them a letter, a digit or _"
+"""What messages, exposed values and shared state can be called."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}", re.ASCII)
+_RUN_TEXT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.~-]*", re.ASCII)
 
 
 def child_id(parent: str, number: int) -> str:
@@ -30,3 +37,13 @@ def idempotency_key(nonce: bytes, run_id: str, number: int = 0) -> str:
     ``nonce`` is the root run's 16 random bytes; ``number`` an action of the run, or 0 for the run itself.
     """
     return hashlib.blake2b(f"{run_id}#{number}".encode(), key=nonce, digest_size=16).hexdigest()
+
+
+def is_name(name: str) -> bool:
+    """Whether messages, exposed values and shared state can be called so; see ``NAME_RULE``."""
+    return _NAME.fullmatch(name) is not None
+
+
+def may_be_run_id(text: str) -> bool:
+    """Whether a text has the characters of a run's id; whether it is one its journal says."""
+    return len(text) <= MAX_RUN_ID_BYTES and _RUN_TEXT.fullmatch(text) is not None

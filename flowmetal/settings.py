@@ -70,6 +70,12 @@ class Limits:
     """What a program may print into a file."""
     hot_runs: int = 128
     """Runs that one worker holds in memory."""
+    message_bytes: int = 256 * KIB
+    """The value of one message to a run, and of a name of the state that a home's runs share."""
+    unread_messages: int = 20_000
+    """Messages that one run has been sent and has not read."""
+    unread_bytes: int = 64 * MIB
+    """What these take together."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -100,7 +100,8 @@ class Effect:
 
     ``mode`` says how it is performed: ``inline`` for what is over in microseconds and may hold the engine's thread;
     ``thread``; ``async``, a coroutine on the engine's loop, which is cancelled when the action is cancelled or out of
-    time and must leave nothing behind; ``person`` for what somebody answers, whose ``perform`` gives the question.
+    time and must leave nothing behind; ``person`` for what somebody answers, whose ``perform`` gives the question;
+    ``engine`` for what the engine does in its own journal, whose ``perform`` gives what is asked of it.
 
     ``want`` says what a call is about to do and must not touch the world; ``perform`` is given one ``Allowed`` for each
     of those wants, in their order.  Both raise ``EffectFailure``.  ``sample`` is a value such as ``perform`` gives, for
@@ -111,7 +112,7 @@ class Effect:
     name: str
     doc: str
     parameters: tuple[Parameter, ...]
-    mode: Literal["inline", "thread", "async", "person"]
+    mode: Literal["inline", "thread", "async", "person", "engine"]
     want: Callable[[Arguments, EffectContext], list[Want]]
     perform: Callable[[tuple[Allowed, ...], Arguments, EffectContext], Wire | Awaitable[Wire]]
     sample: Wire = None

@@ -101,6 +101,9 @@ _ONE_A_MODULE: Final = (
 _HTTP: Final = ("delete", "get", "patch", "post", "put", "request")
 
 STANDARD: Final = Registry(
-    late={name: name for name in _ONE_A_MODULE} | {f"http.{name}": "http" for name in _HTTP} | {"secret": "secrets"}
+    late={name: name for name in _ONE_A_MODULE}
+    | {f"http.{name}": "http" for name in _HTTP}
+    | {"secret": "secrets"}
+    | {"receive": "messaging", "signal": "messaging", "state.get": "state", "state.set": "state"}
 )
 """The effects that come with Flowmetal.  No run uses all of them, and importing them takes longer than a short run."""

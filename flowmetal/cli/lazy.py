@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "test": "Run the tests of a package.",
     "grant": "Allow a run more, from now on.",
     "answer": "Answer what a run asks a person.",
+    "signal": "Send a message to a run.",
+    "query": "Show the values that a run exposes.",
     "pause": "Let nobody go on with runs until they are resumed.",
     "cancel": "End runs and everything they started.",
     "export": "Write a run with its code and history into a file.",

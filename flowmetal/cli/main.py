@@ -25,8 +25,8 @@ from flowmetal.errors import (
 )
 
 _OF_A_HOME = (
-    "run|plan|resume|upgrade|rerun|grant|answer|log|ps|show|explain|graph|pause|cancel|export|import|gc|verify|doctor"
-    "|trust"
+    "run|plan|resume|upgrade|rerun|grant|answer|log|ps|show|explain|graph|signal|query|pause|cancel|export|import|gc"
+    "|verify|doctor|trust"
 )
 _EXIT_BROKEN_PIPE = 141  # what a shell shows of a process that SIGPIPE ended
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from flowmetal.engine.table import FLOW_VERBS, HotRun
 from flowmetal.errors import FlowmetalError, QuotaError
-from flowmetal.identity import child_id
+from flowmetal.identity import child_id, is_name
 from flowmetal.policy import check_policy
 from flowmetal.settings import MAX_DURATION_SECONDS
 from flowmetal.values import Wire
 
-RECORDED: Final = frozenset({"now", "random", "uuid"})
+RECORDED: Final = frozenset({"now", "random", "uuid", "expose"})
 """Actions whose value the worker makes itself."""
 
 _MAX_NAME: Final = 1_024
@@ -44,6 +44,12 @@ def check_size(run: HotRun, written: Mapping[bytes, int]) -> None:
             f"{root} has written more than {most:,} bytes to its journal, its limit `journal_bytes_per_run`",
             remedy=f"to let it go on: flowmetal resume {root} --limit journal_bytes_per_run={2 * most}",
         )
+
+
+def check_exposed(wire: Wire) -> None:
+    """What ``expose`` shows: a key and a value."""
+    if not (isinstance(wire, list) and len(wire) == 2 and type(wire[0]) is str and is_name(wire[0])):
+        raise BadMessage("an expose of no key")
 
 
 def check_modules(run: HotRun, modules: list[str]) -> None:

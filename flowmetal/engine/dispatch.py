@@ -14,7 +14,16 @@ from typing import Any, Final
 import msgpack
 
 from flowmetal.engine.cancelling import Cancelling
-from flowmetal.engine.checks import RECORDED, BadMessage, check_action, check_modules, check_names, check_size, is_call
+from flowmetal.engine.checks import (
+    RECORDED,
+    BadMessage,
+    check_action,
+    check_exposed,
+    check_modules,
+    check_names,
+    check_size,
+    is_call,
+)
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.runs import OK_NONE, Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -125,7 +134,9 @@ class Dispatcher:
         if callee not in RECORDED:
             raise BadMessage(f"a record of {callee[:40]!r}")
         check_names(line)
-        if args not in _PLAIN_ARGS:
+        if callee == "expose":
+            check_exposed(unpack(args))
+        elif args not in _PLAIN_ARGS:
             unpack(args)
         unpack(value)
         self._ledger.action(run_id, run.key, number, callee, args, line, value=value)

@@ -21,12 +21,12 @@ from flowmetal.actions.services import Services
 from flowmetal.clock import AlarmClock
 from flowmetal.engine.flights import (
     Flight,
-    cut_off_details,
     interrupted_failure,
     perform,
     perform_async,
     retry_after_seconds,
     schedule_failure,
+    timeout_failure,
 )
 from flowmetal.engine.runs import Observer, Runs
 from flowmetal.engine.secrecy import Secrecy
@@ -39,7 +39,6 @@ from flowmetal.permissions.decision import Denied, decide_all
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.permissions.wants import Allowed, Want
 from flowmetal.policy import policy_items, read_policy
-from flowmetal.settings import format_duration
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok, ok, pack
 
 _MAX_THREADS: Final = 16
@@ -59,6 +58,22 @@ class Decide(Protocol):
         self, grants: GrantSet, wants: Iterable[Want], modules: Sequence[str] = (), *, protected: tuple[str, ...] = ()
     ) -> tuple[Allowed, ...] | Denied:
         """Leave for every one of ``wants``, or the first refusal."""
+        ...
+
+
+class Inside(Protocol):
+    """Who does what the engine does in its own journal: effects of mode ``engine``."""
+
+    def needing_leave(self, flight: Flight, wants: Sequence[Want]) -> list[Want]:
+        """Those of ``wants`` that need a grant."""
+        ...
+
+    def begin(self, flight: Flight) -> Wire | None:
+        """Does it; the Result, or None if that comes later."""
+        ...
+
+    def forget(self, flight: Flight) -> None:
+        """The flight is over."""
         ...
 
 
@@ -95,6 +110,7 @@ class Effects:
         self._call_later = clock.call_later
         self._decide = decide
         self.people: Observer | None = None
+        self.inside: Inside
         self._threads: ThreadPoolExecutor | None = None
         self._flights: dict[_Key, Flight] = {}
         self._by_run: dict[str, set[int]] = {}
@@ -160,6 +176,8 @@ class Effects:
             # Planned and not begun, whatever the clock says; one that was set back must not make the pause longer.
             left_ms = min(action.retry_due_ms - self._ledger.now_ms, action.retry_delay_ms)
             self._begin_later(flight, max(0.0, left_ms / 1_000))
+        elif flight.effect.mode == "engine":
+            self._begin(flight)  # without a result nothing has happened
         elif flight.policy.interrupted == "never":
             self._land(flight, err(interrupted_failure(flight)))
         elif flight.policy.interrupted == "ask":
@@ -194,6 +212,7 @@ class Effects:
             self._ended(flight, flight.generation, err(error.to_failure(action.name, action.line)))
             return
         modules = (*flight.inherited, *action.modules)
+        wants = self.inside.needing_leave(flight, wants)
         decision = self._decide(flight.root.grants, wants, modules, protected=self._protected)
         if isinstance(decision, Denied):
             if flight.root.on_deny == "wait" and decision.option:
@@ -207,7 +226,22 @@ class Effects:
         flight.allowed = decision
         flight.asked = "" if flight.asked == ASKED_GRANT else flight.asked
         generation = flight.generation
-        self._ledger.when_durable(lambda: self._execute(flight, generation))
+        if flight.effect.mode == "engine":
+            self._begin_inside(flight, generation)
+        else:
+            self._ledger.when_durable(lambda: self._execute(flight, generation))
+
+    def _begin_inside(self, flight: Flight, generation: int) -> None:
+        """Nothing of this leaves the journal, so it need not be durable first."""
+        result = self.inside.begin(flight)
+        if result is not None:
+            self._ended(flight, generation, result)
+        elif flight.policy.timeout_seconds is not None:
+            seconds = flight.policy.timeout_seconds
+            if flight.attempt == 1 and not flight.action.deps:
+                # It began when it was asked for, in whatever life that was.
+                seconds -= max(0, self._ledger.now_ms - flight.action.at_ms) / 1_000
+            flight.set_timer(self._call_later(max(0.0, seconds), lambda: self._attempt_over(flight, generation)))
 
     def _decide_one(self, root: RootState, want: Want, modules: Sequence[str]) -> Allowed | Denied:
         decision = self._decide(root.grants, [want], modules, protected=self._protected)
@@ -318,14 +352,7 @@ class Effects:
         """The time of one attempt is up."""
         if flight.generation != generation:
             return
-        seconds = flight.policy.timeout_seconds or 0
-        failure = Failure(
-            "timeout",
-            f"{flight.action.name} was not done after {format_duration(seconds)}",
-            cut_off_details(flight),
-            flight.action.name,
-            flight.action.line,
-        )
+        failure = timeout_failure(flight)
         self._cut_off(flight)
         self._came(flight, flight.generation, err(failure))
 
@@ -353,13 +380,21 @@ class Effects:
         # Whatever way it came: nothing goes from here to the journal with a secret in it.
         result = self._secrecy.of(flight.root).wire(result)
         if flight.wanted:
-            by = [str(each.grant) for each in flight.allowed]
-            self._deliver(flight.run_id, flight.action, result, by)
+            self._runs.deliver(
+                flight.run_id,
+                flight.action.number,
+                _packed(flight.action, result),
+                by=flight.by,
+                read=flight.read,
+                is_recorded=flight.is_recorded,
+            )
         elif self._runs.is_unfinished(flight.run_id):
             self._ledger.result(flight.run_id, flight.action.number, _packed(flight.action, result), late=True)
 
     def _forget(self, flight: Flight) -> None:
         flight.stop_timers()
+        if flight.effect.mode == "engine":
+            self.inside.forget(flight)
         self._flights.pop((flight.run_id, flight.action.number), None)
         numbers = self._by_run.get(flight.run_id)
         if numbers is not None:
@@ -367,8 +402,12 @@ class Effects:
             if not numbers:
                 del self._by_run[flight.run_id]
 
-    def _deliver(self, run_id: str, action: OpenAction, result: Wire, by: list[str] | None = None) -> None:
-        self._runs.deliver(run_id, action.number, _packed(action, result), by=by or ())
+    def _deliver(self, run_id: str, action: OpenAction, result: Wire) -> None:
+        self._runs.deliver(run_id, action.number, _packed(action, result))
+
+    def land(self, flight: Flight, result: Wire) -> None:
+        """Gives an effect of mode ``engine`` the Result that it has waited for."""
+        self._ended(flight, flight.generation, result)
 
     # -- people ----------------------------------------------------------------------------------------
 

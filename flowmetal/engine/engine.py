@@ -23,6 +23,7 @@ from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Decide, Effects
 from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.messages import Messages
 from flowmetal.engine.pausing import Pausing
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Programs, Spawn, program_key
@@ -46,6 +47,8 @@ from flowmetal.errors import (
 )
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
+from flowmetal.journal.mail import mail_slice
+from flowmetal.journal.messages import SIGNAL
 from flowmetal.journal.ownership import Ownership
 from flowmetal.journal.starting import Begun
 from flowmetal.permissions.decision import decide_all
@@ -53,6 +56,8 @@ from flowmetal.permissions.grants import GrantSet
 from flowmetal.settings import Limits
 
 _MAIL_SECONDS: Final = 0.05
+_MOST_MAIL: Final = 1_000
+_MOST_MAIL_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class Engine:
             self._runs, self._cancelling, self._programs.ensure_worker, self._stopped, self._want_turn
         )
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
+        self._messages = self._effects.inside = Messages(self._runs, self._effects.land)
         self._dispatcher = Dispatcher(self._runs, self._cancelling, self._scheduler, self._stopped)
         self._pausing = Pausing(self._runs, self._effects, self._stopped)
         self._runs.perform = self._effects.perform
@@ -412,15 +418,30 @@ class Engine:
 
     def _take_mail(self) -> None:
         self._ledger.tick()
-        for key, run_id, message in self._journal.mail_for(self.owned):
-            if self._pausing.keeps(run_id, message):
+        mail, is_all = mail_slice(self._journal.store, self.owned, _MOST_MAIL, _MOST_MAIL_BYTES)
+        if not is_all:
+            self._seen_transaction = -1
+        unfinished: dict[str, bool] = {}
+        for key, run_id, message in mail:
+            is_signal = message.get("kind") == SIGNAL
+            if not is_signal and self._pausing.keeps(run_id, message):
                 continue
             with self._stopping(run_id):
-                if not self._take(run_id, message):
+                if is_signal:
+                    if run_id not in unfinished:
+                        unfinished[run_id] = self._runs.is_unfinished(run_id)
+                    if unfinished[run_id]:
+                        self._messages.take_mail(key, run_id, message)
+                        continue
+                elif not self._take(run_id, message):
                     self._seen_transaction = -1  # the run is not that far yet: look again
                     continue
+                else:
+                    unfinished.clear()
             # After the events it became, so that one commit holds both.
             self._ledger.writer.delete_mail(key)
+        if mail:
+            self._ledger.commit()  # before anybody looks again
         self._settle()
 
     def _take(self, run_id: str, message: dict[str, Any]) -> bool:

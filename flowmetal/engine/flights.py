@@ -40,8 +40,17 @@ class Flight:
     asked: str = ""
     timer: Alarm | None = None
     deadline: Alarm | None = None
+    # The sequence of the message that it has received.
+    read: int = 0
+    # Its result is in the journal already, written with what it changed there.
+    is_recorded: bool = False
     thread: Future[Wire] | None = None
     task: asyncio.Task[None] | None = None
+
+    @property
+    def by(self) -> list[str]:
+        """The grants that allow it, as texts."""
+        return [str(each.grant) for each in self.allowed]
 
     @property
     def is_under_way(self) -> bool:
@@ -111,6 +120,17 @@ def interrupted_failure(flight: Flight) -> Failure:
         action.name,
         action.line,
     )
+
+
+def timeout_failure(flight: Flight) -> Failure:
+    """The time of one attempt is up."""
+    name, seconds = flight.action.name, flight.policy.timeout_seconds or 0
+    message, details = f"{name} was not done after {format_duration(seconds)}", cut_off_details(flight)
+    if flight.effect.mode == "engine":
+        # Nothing happens outside of the journal, so nothing is in doubt.
+        message = f"{name}: no message `{flight.args['message']}` came within {format_duration(seconds)}"
+        details = {"dict": ["message", flight.args["message"]]}
+    return Failure("timeout", message, details, name, flight.action.line)
 
 
 def cut_off_details(flight: Flight) -> Wire:

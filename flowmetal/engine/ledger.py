@@ -22,6 +22,7 @@ from flowmetal.journal.framing import Field
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of
+from flowmetal.journal.store import Update
 from flowmetal.journal.writer import Writer
 
 COMMIT_DELAY_SECONDS: Final = 0.005
@@ -83,7 +84,7 @@ class Ledger:
         )
 
     def result(self, run_id: str, number: int, value: bytes, **more: Any) -> int:
-        """Appends a ``result``; ``more`` are late, by, taken_from."""
+        """Appends a ``result``; ``more`` are late, by, taken_from, read."""
         return self.writer.append(
             run_id.encode(), events.result(self.now_ms, number, self.field(run_id, value), **more)
         )
@@ -119,16 +120,20 @@ class Ledger:
         elif (self.writer.pending or self._after_commit) and self._timer is None and not self.failed:
             self._timer = asyncio.get_running_loop().call_later(COMMIT_DELAY_SECONDS, self._late_commit)
 
-    def commit(self) -> bool:
-        """Makes everything appended durable; False, after telling ``on_failure``, when the store refuses."""
+    def commit(self, work: Callable[[Update], None] | None = None) -> bool:
+        """Makes everything appended durable; False, after telling ``on_failure``, when the store refuses.
+
+        ``work`` is done in the same transaction, before: what it decides by what others write holds when it is
+        recorded.  It may append, and must not call back into the engine.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self.failed:
             return False
-        if self.writer.pending:
+        if self.writer.pending or work is not None:
             try:
-                self.writer.commit()
+                self.writer.commit(work)
             except HomeError as error:
                 self.failed = True
                 self._on_failure(error)

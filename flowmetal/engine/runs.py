@@ -7,6 +7,7 @@ is hot, or to its ``ColdWait`` if it is not, and at last to the actions of the s
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -84,6 +85,8 @@ class Runs:
         self.parallel = Parallel(self._start_again)
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
         self.fresh: set[str] = set()
+        # The sequences of unread messages by name, of runs that have received some; see ``messages.py``.
+        self.unread: dict[str, dict[str, deque[int]]] = {}
         self.observer: Observer | None = None
         self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire], Wire], None]
         self.abandon: Callable[[str, int | None], None]
@@ -268,13 +271,17 @@ class Runs:
         worker_knows: bool = False,
         by: Sequence[str] = (),
         taken_from: int = 0,
+        read: int = 0,
+        is_recorded: bool = False,
     ) -> None:
         """Appends the result of an action and shows it to whoever waits for it.
 
         ``value`` is an encoded Result.  ``worker_knows``: it comes from the worker that needs it.  ``by``: the grants
-        that allowed it.  ``taken_from``: the action of an earlier attempt whose result it is.
+        that allowed it.  ``taken_from``: the action of an earlier attempt whose result it is.  ``read``: the sequence
+        of the message that it is.  ``is_recorded``: it was appended already.
         """
-        self.ledger.result(run_id, number, value, by=by, taken_from=taken_from)
+        if not is_recorded:
+            self.ledger.result(run_id, number, value, by=by, taken_from=taken_from, read=read)
         self.once.settle(run_id, number, value)
         self.tell(lambda observer: observer.ended(run_id, number, is_ok_packed(value)))
         self._show(run_id, number, value, worker_knows)
@@ -417,7 +424,7 @@ class Runs:
 
     def is_unfinished(self, run_id: str) -> bool:
         """Whether a run may still be written to."""
-        if run_id in self.hot:
+        if run_id in self.hot or run_id in self.cold or run_id in self.fresh:
             return True
         header = self.ledger.journal.header(run_id) if self.ledger.commit() else None
         return header is not None and not header.is_finished
@@ -449,6 +456,7 @@ class Runs:
         self.cold.pop(run_id, None)
         self.fresh.discard(run_id)
         self.waits.forget(run_id)
+        self.unread.pop(run_id, None)
         self.timers.cancel(run_id)
         return run
 

@@ -55,6 +55,8 @@ KEYS: Final = {
     "policy": "G",
     "file": "R",
     "since_ms": "E",
+    "sender": "A",
+    "read": "Y",
 }
 """Long name → the letter on disk."""
 
@@ -117,6 +119,8 @@ _TYPES: Final = {
     "policy": "payload",
     "file": "str",
     "since_ms": "int",
+    "sender": "str",
+    "read": "count",
 }
 
 
@@ -140,9 +144,9 @@ SCHEMAS: Final = {
     "action": _schema("number callee args line", "value due_ms deps name modules"),
     "child": _schema("number callee args line value", "name"),
     "attempt": _schema("number attempt repeated", "reason due_ms"),
-    "result": _schema("number value", "late by taken_from"),
+    "result": _schema("number value", "late by taken_from read"),
     "timer_fired": _schema("number"),
-    "signal": _schema("name value"),
+    "signal": _schema("name value", "sender"),
     "grants": _schema("grants"),
     "log": _schema("after index text fields line level"),
     "cancel_requested": _schema("reason"),

@@ -10,9 +10,9 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | action | a flow asks for something | number, callee, args, line; value (record-only), due_ms, deps, name, modules |
 | child | a pure child: call and result in one | number, callee, args, line, value, name |
 | attempt | an action (0: the run itself) is tried again | number, attempt, repeated (it may have run); reason, due_ms |
-| result | an action ended | number, value; late (after a cancel, only noted), by (the grants), taken_from (an action) |
+| result | an action ended | number, value; late (only noted), by (grants), taken_from (an action), read (a signal) |
 | timer_fired | a timer came due | number |
-| signal | a message from outside | name, value |
+| signal | a message came | name, value; sender (a run) |
 | grants | more was granted at a resume | grants |
 | log | a flow printed | after (action number), index (k-th line after it), text, fields, line, level |
 | cancel_requested | someone asked for the end | reason |
@@ -178,11 +178,18 @@ def paused(at_ms: int, since_ms: int, reason: str) -> bytes:
 
 
 def result(
-    at_ms: int, number: int, value: Field, late: bool = False, by: Sequence[str] = (), taken_from: int = 0
+    at_ms: int,
+    number: int,
+    value: Field,
+    late: bool = False,
+    by: Sequence[str] = (),
+    taken_from: int = 0,
+    read: int = 0,
 ) -> bytes:
     """An action ended; a ``late`` one is noted and not given to the flow.
 
-    ``by`` are the grants that allowed an effect; ``taken_from`` is the action of an earlier attempt whose result it is.
+    ``by`` are the grants that allowed an effect; ``taken_from`` is the action of an earlier attempt whose result it is;
+    ``read`` the sequence of the signal that it is the value of.
     """
     fields = {"k": 5, "t": at_ms, "n": number, "v": value}
     if late:
@@ -191,6 +198,8 @@ def result(
         fields["B"] = list(by)
     if taken_from:
         fields["h"] = taken_from
+    if read:
+        fields["Y"] = read
     return _seal(fields)
 
 
@@ -199,9 +208,12 @@ def timer_fired(at_ms: int, number: int) -> bytes:
     return _seal({"k": 6, "t": at_ms, "n": number})
 
 
-def signal(at_ms: int, name: str, value: Field) -> bytes:
-    """A message from outside."""
-    return _seal({"k": 7, "t": at_ms, "m": name, "v": value})
+def signal(at_ms: int, name: str, value: Field, sender: str = "") -> bytes:
+    """A message came, from the run ``sender`` or, with "", from outside."""
+    fields = {"k": 7, "t": at_ms, "m": name, "v": value}
+    if sender:
+        fields["A"] = sender
+    return _seal(fields)
 
 
 def grants(at_ms: int, grants: Any) -> bytes:

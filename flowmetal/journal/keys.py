@@ -128,6 +128,8 @@ def place_of(table: str, key: bytes) -> str:
         except ValueError:
             return f"{table} {key.hex()}"
         return f"{table} {run_id} #{sequence}"
+    if table == "state":
+        return f"state {_text(key)}"
     if table == "blobs":
         root, _, digest = key.partition(b"\0")
         return f"blobs {_text(root)} {digest.hex()}"

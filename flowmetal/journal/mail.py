@@ -1,23 +1,26 @@
-"""Mail: how anyone but its engine acts on a run (cancel, signal).
+"""Mail: how anyone but its engine acts on a run: cancel, answer, grant, signal.
 
 A message waits in the table ``mail`` until the run's engine has made an event of it; both happen in one
 transaction of the engine, so a message is neither lost nor taken twice.  Its number comes from a counter that
-never goes back: a key once removed is never used again.
+never goes back: a key once removed is never used again.  Under the number 0 of a run stands how many messages it has
+not read, see ``messages.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from flowmetal.errors import JournalError, UnknownRunError, UsageError
+from flowmetal.errors import JournalError
 from flowmetal.journal import meta
 from flowmetal.journal.framing import damaged, seal, unseal
-from flowmetal.journal.headers import read_header
-from flowmetal.journal.keys import event_key, parse_event_key, place_of, root_of
-from flowmetal.journal.store import Store, Update, pages
+from flowmetal.journal.keys import event_key, parse_event_key, place_of
+from flowmetal.journal.messages import is_count, receiver
+from flowmetal.journal.store import Store, Update
 
 VERSION: Final = 1
+_KEYS_AT_ONCE: Final = 10_000
 _VERSION_BYTE: Final = bytes([VERSION])
 
 Message = dict[str, Any]
@@ -27,14 +30,7 @@ Message = dict[str, Any]
 def post(store: Store, run_id: str, message: Message) -> bytes:
     """Leave a message for a run; its key.  See ``Journal.post``."""
     with store.update() as update:
-        header = read_header(update, run_id)
-        if header is None:
-            raise UnknownRunError(f"there is no run `{run_id}`")
-        root = header if header.is_root else read_header(update, header.root)
-        if root is not None and root.moved_to:
-            raise UsageError(f"the run `{run_id}` was moved to {root.moved_to}", remedy="send the message there")
-        if header.is_finished:
-            raise UsageError(f"the run `{run_id}` has finished ({header.status}); it takes no messages")
+        receiver(update, run_id)
         return put(update, run_id, message)
 
 
@@ -50,18 +46,54 @@ def mail_for(store: Store, root_ids: Iterable[str]) -> list[tuple[bytes, str, Me
 
     A damaged message is left where it is, for ``verify`` to name: it must not stop the other runs.
     """
-    roots = frozenset(root_ids)
+    return mail_slice(store, root_ids, sys.maxsize, sys.maxsize)[0]
+
+
+def mail_slice(
+    store: Store, root_ids: Iterable[str], most: int, most_bytes: int
+) -> tuple[list[tuple[bytes, str, Message]], bool]:
+    """The oldest ``most`` messages of ``mail_for``, or those with which ``most_bytes`` is passed; whether that is all.
+
+    What is in memory at a time follows these two; of the rest only keys are.
+    """
+    keys = sorted(_keys_for(store, frozenset(root_ids)), key=lambda key: key[-8:])
     found: list[tuple[bytes, str, Message]] = []
-    for page in pages(store, "mail", b"", None):
-        for key, data in page:
+    size = 0
+    with store.view() as view:
+        for at, key in enumerate(keys):
+            if len(found) >= most or size >= most_bytes:
+                return found, at == len(keys)
+            data = view.get("mail", key)
+            if data is None:
+                continue  # taken meanwhile
+            size += len(data)
             try:
-                run_id, message = decode_mail(key, data)
+                found.append((key, *decode_mail(key, data)))
             except JournalError:
                 continue
-            if root_of(run_id) in roots:
-                found.append((key, run_id, message))
-    found.sort(key=lambda item: item[0][-8:])
-    return found
+    return found, True
+
+
+def _keys_for(store: Store, roots: frozenset[str]) -> Iterator[bytes]:
+    """The keys of all mail for some roots; what is for others is stepped over run by run."""
+    start = b""
+    while True:
+        keys: list[bytes] = []
+        with store.view() as view:
+            following = None
+            for key, _ in view.scan("mail", start):
+                run, _, _ = key.partition(b"\0")
+                if run.partition(b".")[0].decode("ascii", "replace") not in roots:
+                    following = run + b"\1"
+                    break
+                keys.append(key)
+                if len(keys) >= _KEYS_AT_ONCE:
+                    following = key + b"\0"
+                    break
+        yield from (key for key in keys if len(key) > 8 and not is_count(key))
+        if following is None:
+            return
+        start = following
 
 
 def decode_mail(key: bytes, data: bytes) -> tuple[str, Message]:

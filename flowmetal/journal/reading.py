@@ -5,15 +5,16 @@ Nothing here holds a snapshot while its caller works: results are lists, or gene
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from flowmetal.errors import JournalError
 from flowmetal.journal import blobs, event_reading
+from flowmetal.journal.event_schema import KEYS
 from flowmetal.journal.events import Event
-from flowmetal.journal.framing import damaged
+from flowmetal.journal.framing import damaged, pack_plain
 from flowmetal.journal.headers import Header, index_range, label_term, read_header
 from flowmetal.journal.keys import descendants_range, events_range, own_range, place_of, root_of, sequence_of
 from flowmetal.journal.store import Store, one_page, pages
@@ -61,6 +62,22 @@ def last_of(store: Store, run_id: str, kinds: Collection[str]) -> Event | None:
             if event_reading.kind_of(data) in kinds:
                 return event_reading.decode(data, place_of("events", key))
     return None
+
+
+def actions_called(store: Store, run_id: str, callee: str) -> Iterator[Mapping[str, Any]]:
+    """The fields of a run's actions of one callee, in order; the other events are only looked at.
+
+    Raises:
+        JournalError: such an action is damaged.
+    """
+    packed: bytes = pack_plain({KEYS["callee"]: callee})[1:]
+    for page in pages(store, "events", *events_range(run_id)):
+        for key, data in page:
+            # The bytes may be anywhere in an event; only what is decoded counts.
+            if packed in data and event_reading.kind_of(data) == "action":
+                fields = event_reading.decode(data, place_of("events", key)).fields
+                if fields["callee"] == callee:
+                    yield fields
 
 
 def tree_bytes(store: Store, root_id: str) -> int:

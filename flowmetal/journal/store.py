@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-TABLES: Final = ("runs", "events", "code", "blobs", "by_status", "by_flow", "by_label", "mail", "meta")
+TABLES: Final = ("runs", "events", "code", "blobs", "by_status", "by_flow", "by_label", "mail", "meta", "state")
 
 MAX_KEY_BYTES: Final = 511
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgpack
 
 from flowmetal.errors import ConflictError, JournalError, RunBusyError, UnknownRunError
-from flowmetal.journal import blobs, event_reading, garbage, meta, once
+from flowmetal.journal import blobs, event_reading, garbage, messages, meta, once
 from flowmetal.journal.framing import damaged, pack_plain
 from flowmetal.journal.headers import Header, decode_header, encode_header, put_header, read_header, remove_header
 from flowmetal.journal.keys import (
@@ -87,6 +87,7 @@ def _write(update: Update, content: dict[str, Any]) -> Header:
     for digest, text in content["code"]:
         update.put("code", digest, text)
     meta.next_number(update, "code")
+    messages.recount(update, content["events"])
     for key, record in content["headers"]:
         put_header(update, decode_header(record, key), None)
     for key, record in content.get("claims", ()):

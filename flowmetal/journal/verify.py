@@ -12,10 +12,11 @@ from hashlib import sha256
 from typing import Final
 
 from flowmetal.errors import FlowmetalError, JournalError
-from flowmetal.journal import blobs, event_reading, meta, once
+from flowmetal.journal import blobs, event_reading, messages, meta, once
 from flowmetal.journal.headers import Header, decode_header, index_keys, read_header
 from flowmetal.journal.keys import own_range, parse_event_key, place_of, root_of
 from flowmetal.journal.mail import decode_mail
+from flowmetal.journal.shared_state import decode_shared
 from flowmetal.journal.store import Store, View, one_page
 
 
@@ -137,7 +138,14 @@ def _check_index(view: View, table: str, key: bytes, value: bytes) -> Iterator[P
 
 def _check_mail(view: View, table: str, key: bytes, value: bytes) -> Iterator[Problem]:
     try:
-        run_id, _ = decode_mail(key, value)
+        run_id, number = parse_event_key(key)
+        if number:
+            decode_mail(key, value)
+        else:
+            messages.waiting(view, run_id)
+    except ValueError:
+        yield Problem(place_of(table, key), "a mail's key", _DAMAGED)
+        return
     except JournalError as error:
         yield _of(error)
         return
@@ -163,6 +171,13 @@ def _check_claim(view: View, table: str, key: bytes, value: bytes) -> Iterator[P
     yield from _check_payload(view, root, claim.value)
 
 
+def _check_shared(_view: View, _table: str, key: bytes, value: bytes) -> Iterator[Problem]:
+    try:
+        decode_shared(key, value)
+    except JournalError as error:
+        yield _of(error)
+
+
 def _is_being_removed(view: View, root: str) -> bool:
     return view.get("meta", meta.removing_key(root)) is not None
 
@@ -181,4 +196,5 @@ _CHECKS: Final[dict[str, Callable[[View, str, bytes, bytes], Iterator[Problem]]]
     "by_label": _check_index,
     "mail": _check_mail,
     "meta": _check_claim,
+    "state": _check_shared,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowmetal.errors import InternalError
-from flowmetal.journal import meta
+from flowmetal.journal import messages, meta
 from flowmetal.journal.headers import Header, put_header, read_header
 from flowmetal.journal.keys import pack_sequence
 from flowmetal.journal.store import Store, Update
@@ -42,13 +42,16 @@ class Writer:
         self._others: list[tuple[str, bytes, bytes]] = []
         self._mail: list[bytes] = []
         self._decisions: list[Callable[[Update], None]] = []
+        # Run id → messages and bytes by which what it has not read grows or shrinks.
+        self._counts: dict[str, tuple[int, int]] = {}
         # Root id → bytes of its tree's events and payloads, for who keeps a limit; see ``forget_written``.
         self.written: dict[bytes, int] = {}
 
     @property
     def pending(self) -> int:
         """How many records wait for ``commit``."""
-        return len(self._events) + len(self._headers) + len(self._others) + len(self._mail) + len(self._decisions)
+        buffered = (self._events, self._headers, self._others, self._mail, self._counts, self._decisions)
+        return sum(map(len, buffered))
 
     @property
     def next_sequence(self) -> int:
@@ -91,6 +94,15 @@ class Writer:
         """Buffer what only the transaction can decide on: called within it, after all else was written."""
         self._decisions.append(decision)
 
+    def count_messages(self, run_id: str, messages: int, size_bytes: int) -> None:
+        """Buffer that a run has so many messages, of so many bytes, more to read than before, or fewer."""
+        known = self._counts.get(run_id, (0, 0))
+        self._counts[run_id] = (known[0] + messages, known[1] + size_bytes)
+
+    def counted(self, run_id: str) -> tuple[int, int]:
+        """What is buffered by ``count_messages``: messages and bytes."""
+        return self._counts.get(run_id, (0, 0))
+
     def forget_written(self, root: bytes) -> None:
         """Stop counting what the tree of a root writes: it has ended, or is another engine's."""
         self.written.pop(root, None)
@@ -99,22 +111,27 @@ class Writer:
         """Let the next event have at least the number ``to`` + 1: above all events of an adopted run."""
         self._next = max(self._next, to + 1)
 
-    def commit(self) -> int:
+    def commit(self, work: Callable[[Update], None] | None = None) -> int:
         """Write everything buffered in one transaction; the last durable sequence.
 
+        ``work`` is done at its beginning: it may read and write what others write too, and append.
+
         Raises:
-            HomeError: nothing was written and the buffer is as before.
+            HomeError: nothing was written and the buffer is as before, but for what ``work`` has appended.
         """
-        if self.pending:
+        if self.pending or work is not None:
             with self._store.update() as update:
                 if self._fence is not None:
                     self._fence()
+                if work is not None:
+                    work(update)
                 self._write(update)
             self._events = []
             self._headers = {}
             self._others = []
             self._mail = []
             self._decisions = []
+            self._counts = {}
         self._durable = self._next - 1
         return self._durable
 
@@ -130,5 +147,7 @@ class Writer:
             put_header(update, header, read_header(update, header.run_id) if header.is_root else None)
         for mail in self._mail:
             update.delete("mail", mail)
+        for run_id, (more, size_bytes) in self._counts.items():
+            messages.count(update, run_id, more, size_bytes)
         for decision in self._decisions:
             decision(update)

@@ -111,6 +111,10 @@ class Host(Protocol):
         """Writes a log line."""
         ...
 
+    def expose(self, key: str, value: Wire, stack: str) -> None:
+        """Shows a value under a key."""
+        ...
+
     def fail(self, failure: Wire, stack: str) -> None:
         """Ends the current flow with a failure; never returns."""
         ...

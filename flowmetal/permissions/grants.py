@@ -20,7 +20,8 @@ NOTHING: Final = "none"
 
 EVERYTHING_MEANS: Final = (
     "everything is allowed: the flow reads and writes all files of this user, reaches every host and this machine's "
-    "own network, starts every program, sees the whole environment and calls any Python function; only secrets, "
+    "own network, starts every program, sees the whole environment, calls any Python function, sends messages to every "
+    "run and sets what the runs of this home share; only secrets, "
     "packages it loads and the addresses where clouds hand out credentials still need grants of their own"
 )
 """What ``everything`` says of itself to a person."""
@@ -168,6 +169,8 @@ def everything() -> GrantSet:
         "env": (ANY,),
         "call": (ANY,),
         "effect": (ANY,),
+        "signal": (ANY,),
+        "state": (ANY,),
     }
     return GrantSet(tuple(Grant(effect, resource) for effect, resources in texts.items() for resource in resources))
 

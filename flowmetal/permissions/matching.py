@@ -128,9 +128,31 @@ def _names(grant: Grant, want: Want) -> bool:
     resource = divide_digest(grant.resource)[0] if want.effect == "exec" else grant.resource
     if ANY in (resource, grant.named) or want.resource in (resource, grant.named):
         return True
+    if want.effect == "signal":
+        # A run is all that it started, as a directory is all that lies in it.
+        return fits_glob(resource, want.resource) or fits_glob(f"{resource}.*", want.resource)
+    if want.effect == "state":
+        return fits_glob(resource, want.resource)
     if want.effect == "call":
         return _module_holds(resource, want.resource.partition(":")[0])
     return False
+
+
+def fits_glob(pattern: str, text: str) -> bool:
+    """Whether ``text`` is ``pattern``, in which each ``*`` stands for any characters; takes no longer than they are."""
+    first, *middle = pattern.split(ANY)
+    if not middle:
+        return text == pattern
+    last = middle.pop()
+    if not (text.startswith(first) and text.endswith(last) and len(text) >= len(first) + len(last)):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _module_holds(granted: str, module: str) -> bool:

@@ -36,6 +36,8 @@ def doing(want: Want) -> str:
             "env": "reading the variable",
             "call": "calling the Python function",
             "effect": "the effect",
+            "signal": "a message to",
+            "state": "the shared state",
         }
         what = f"{verbs[want.effect]} {resource}"
     return f"{want.action_name}: {what}"

@@ -10,6 +10,8 @@
 | `secret` | `NAME@HOST`, `@exec:…`, `@call:…`     | handing that secret there and nowhere else              |
 | `call`   | `MODULE`, `MODULE:FUNCTION` or `*`    | calling Python functions of it and its submodules       |
 | `effect` | a dotted name or `*`                  | that effect of a plug-in                                |
+| `signal` | `RUN`, `*` for any characters         | sending messages to that run and all below it           |
+| `state`  | `NAME`, `*` for any characters        | reading and setting that name of the home's shared state |
 
 What is written is resolved when it is granted: a link or a search path that changes afterwards moves no grant.
 """
@@ -22,13 +24,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowmetal.errors import UsageError, did_you_mean
-from flowmetal.permissions.environment import is_name
+from flowmetal.identity import MAX_RUN_ID_BYTES, NAME_RULE, is_name, may_be_run_id
+from flowmetal.permissions import environment
 from flowmetal.permissions.hosts import Pattern, parse_pattern
 from flowmetal.permissions.paths import absolute, is_canonical
 from flowmetal.permissions.texts import plain
 
 PATH_EFFECTS: Final = ("read", "write")
 """Classes of effects whose resource is a path."""
+
+GLOB_EFFECTS: Final = ("signal", "state")
+"""Classes of effects in whose resource ``*`` stands for any characters."""
 
 EXAMPLES: Final = {
     "read": "DIRECTORY",
@@ -39,6 +45,8 @@ EXAMPLES: Final = {
     "secret": "NAME@HOST",
     "call": "MODULE",
     "effect": "NAME",
+    "signal": "RUN",
+    "state": "NAME",
 }
 """Every class there is, with what its resource is."""
 
@@ -149,10 +157,14 @@ def _plain_resource(effect: str, text: str) -> str:
         return str(parse_pattern(text))
     if text == ANY:
         return text
-    if effect == "env" and not is_name(text):
+    if effect == "env" and not environment.is_name(text):
         raise UsageError(f"`{plain(text)}` is not the name of a variable")
     if effect == "call" and not _CALL.fullmatch(text):
         raise UsageError(f"`{plain(text)}` is neither MODULE nor MODULE:FUNCTION")
+    if effect == "signal" and not (may_be_run_id(text.replace(ANY, "x")) and len(text) <= MAX_RUN_ID_BYTES):
+        raise UsageError(f"`{plain(text)}` is no run id", remedy="it is the id of a run, with `*` for any characters")
+    if effect == "state" and not is_name(text.replace(ANY, "x")):
+        raise UsageError(f"`{plain(text)}` is no name of shared state", remedy=f"a name is {NAME_RULE}; `*` is any")
     if effect == "effect" and not _DOTTED.fullmatch(text):
         raise UsageError(f"`{plain(text)}` is not the name of an effect", remedy="it is a dotted name, or `*`")
     return text
@@ -181,7 +193,7 @@ def _program(text: str, world: World, denying: bool) -> tuple[str, str]:
 
 def _secret(text: str, world: World, denying: bool) -> tuple[str, str]:
     name, at, destination = text.partition("@")
-    if not is_name(name):
+    if not environment.is_name(name):
         raise UsageError(f"`{plain(name)}` is not the name of a secret")
     if not at or not destination:
         raise UsageError(
@@ -217,7 +229,7 @@ def _destination(pattern: Pattern) -> Pattern:
 
 def _is_secret(text: str) -> bool:
     name, kind, destination = divide_secret(text)
-    if not is_name(name):
+    if not environment.is_name(name):
         return False
     if kind == "exec":
         return is_program(destination)

@@ -10,7 +10,15 @@ from flowmetal.permissions.grants import Grant
 from flowmetal.permissions.hosts import Target, parse_target
 from flowmetal.permissions.paths import is_canonical
 from flowmetal.permissions.texts import plain
-from flowmetal.permissions.vocabulary import ANY, PATH_EFFECTS, check_effect, check_form, divide_secret, is_program
+from flowmetal.permissions.vocabulary import (
+    ANY,
+    GLOB_EFFECTS,
+    PATH_EFFECTS,
+    check_effect,
+    check_form,
+    divide_secret,
+    is_program,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +29,8 @@ class Want:
     ``net_resource`` gives it; of ``exec`` the program as the flow names it, a path made absolute; ``NAME`` of ``env``;
     ``NAME@host:port``, ``NAME@exec:/path`` or ``NAME@call:module`` of ``secret``, or ``NAME`` alone for a reference
     to it, which shows nothing; ``module:function`` of ``call``;
-    the name of an ``effect``.  ``action_name`` is the action that asks, as the flow calls it; ``is_directory`` says
-    that the resource is a directory itself, not a file in one.
+    the name of an ``effect``; a run's id of ``signal``; a name of ``state``.  ``action_name`` is the action that asks,
+    as the flow calls it; ``is_directory`` says that the resource is a directory itself, not a file in one.
     """
 
     effect: str
@@ -87,7 +95,7 @@ def check_want(want: Want) -> None:
                 parse_target(destination)
         else:
             check_form("secret", resource, resource)
-    elif resource == ANY or not resource:
+    elif resource == ANY or not resource or (want.effect in GLOB_EFFECTS and ANY in resource):
         raise UsageError(f"`{plain(resource)}` is not one resource of class {want.effect}")
     elif want.effect == "call" and ":" not in resource:
         raise UsageError(f"`{plain(resource)}` is not MODULE:FUNCTION")

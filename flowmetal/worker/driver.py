@@ -145,10 +145,10 @@ class Driver:
         self.wait_for(run, [number])
         return run.results.pop(number)
 
-    def record(self, callee: str, line: str, make: Callable[[Run], Wire]) -> Wire:
+    def record(self, callee: str, line: str, make: Callable[[Run], Wire], packed: bytes = NO_ARGS) -> Wire:
         """An action whose value the worker makes itself: it needs no answer."""
         run = self.current()
-        event = self.begin(run, callee, NO_ARGS, line)
+        event = self.begin(run, callee, packed, line)
         if event is not None:
             recorded = msgpack.unpackb(event[VALUE])
             if callee == "now":
@@ -156,7 +156,7 @@ class Driver:
                 run.last_now = max(run.last_now, _microseconds(recorded))
             return recorded
         value = make(run)
-        self.emit(run, ["record", run.run_id, run.incarnation, run.number, callee, NO_ARGS, line, msgpack.packb(value)])
+        self.emit(run, ["record", run.run_id, run.incarnation, run.number, callee, packed, line, msgpack.packb(value)])
         return value
 
     def is_logged(self, run: Run) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
-from flowmetal.identity import MAX_RUN_ID_BYTES, child_id
+from flowmetal.identity import MAX_RUN_ID_BYTES, NAME_RULE, child_id, is_name
 from flowmetal.language.arguments import ArgumentError, moment_of
 from flowmetal.language.diagnostics import modules_of, site_of
 from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
@@ -216,6 +216,12 @@ class FlowHost:
     def uuid(self, stack: str) -> str:
         """A recorded random UUID."""
         return str(self._driver.record("uuid", site_of(stack), lambda _run: str(system_uuid.uuid4())))
+
+    def expose(self, key: str, value: Wire, stack: str) -> None:
+        """Shows a value under a key."""
+        if not is_name(key):
+            raise self._refuse(f"`expose`: a key cannot be {to_text(key, 80)}: it is {NAME_RULE}")
+        self._driver.record("expose", site_of(stack), lambda _run: None, self._pack([key, value]))
 
     def log(self, text: str, fields: Wire, level: str, stack: str) -> None:
         """Writes a log line unless it is recorded already; while a module loads, nothing."""

@@ -29,6 +29,7 @@ LONGER = {
     "flowmetal/journal/journal.py": "the journal's public face: what may be asked of it, in one place",
     "flowmetal/language/arguments.py": "one table of argument types, validated and parsed side by side",
     "flowmetal/language/program.py": "loading is one two-pass state machine over one set of modules",
+    "flowmetal/settings.py": "every limit stands here once, with the words that the pages take over",
     "flowmetal/values.py": "one codec: both directions and every check of one encoding are read together",
     "flowmetal/worker/driver.py": "numbers, replay and waiting depend on each other in every line",
     "flowmetal/worker/host.py": "one method for each action of the language",

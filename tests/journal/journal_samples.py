@@ -136,10 +136,17 @@ ARGUMENTS: dict[str, tuple[Callable[..., bytes], dict[str, Any]]] = {
     ),
     "result": (
         events.result,
-        {"number": counts, "value": payloads, "late": st.booleans(), "by": modules, "taken_from": counts},
+        {
+            "number": counts,
+            "value": payloads,
+            "late": st.booleans(),
+            "by": modules,
+            "taken_from": counts,
+            "read": counts,
+        },
     ),
     "timer_fired": (events.timer_fired, {"number": counts}),
-    "signal": (events.signal, {"name": texts, "value": payloads}),
+    "signal": (events.signal, {"name": texts, "value": payloads, "sender": texts}),
     "grants": (events.grants, {"grants": plain}),
     "log": (
         events.log,

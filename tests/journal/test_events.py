@@ -20,7 +20,8 @@ OPTIONAL = {
     "action": ["name", "modules"],
     "attempt": ["reason"],
     "child": ["name"],
-    "result": ["late", "by", "taken_from"],
+    "result": ["late", "by", "taken_from", "read"],
+    "signal": ["sender"],
     "started": ["modules", "on_deny", "file"],
 }
 """Fields that are not written when they say nothing."""

@@ -349,5 +349,15 @@ def test_what_names_no_package(label: str, message: str) -> None:
 
 def test_everything_is_everything_but_secrets() -> None:
     grants = everything()
-    assert {grant.effect for grant in grants.allow} == {"read", "write", "net", "exec", "env", "call", "effect"}
+    assert {grant.effect for grant in grants.allow} == {
+        "read",
+        "write",
+        "net",
+        "exec",
+        "env",
+        "call",
+        "effect",
+        "signal",
+        "state",
+    }
     assert GrantSet.from_data(grants.to_data()) == grants

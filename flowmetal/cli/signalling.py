@@ -1,0 +1,120 @@
+"""What ``flowmetal signal`` and ``flowmetal query`` do: leave a message, look at what a run shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from flowmetal.cli.driving import journal_drives
+from flowmetal.cli.reading import open_existing
+from flowmetal.cli.text import json_text, printable, with_home
+from flowmetal.errors import EXIT_OK, UsageError, ValueCodecError, did_you_mean
+from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import root_of
+from flowmetal.journal.messages import check_name, send_signal
+from flowmetal.journal.reading import actions_called
+from flowmetal.language.argument_texts import load_json
+from flowmetal.sources import read_regular
+from flowmetal.values import Wire, from_python, pack, to_json_data, unpack
+
+_MAX_BYTES: Final = 4 * 1024 * 1024
+
+
+def signal(run_id: str, name: str, text: str | None, file: str | None, home: str | None, quiet: bool) -> int:
+    """Leaves a message for a run; the exit code.
+
+    Raises:
+        UsageError: no such name, no JSON, or a run that takes no messages.
+        UnknownRunError: no such run.
+        QuotaError: the value is too large, or too much waits that the run has not read.
+    """
+    check_name(name, "a message")
+    value = pack(_value(text, file))
+    journal = open_existing(home)
+    header = journal.require(run_id)
+    send_signal(journal.store, run_id, name, value)
+    root = journal.require(root_of(run_id))
+    if not quiet and not header.is_finished and not journal_drives(journal, root):
+        resume = with_home(f"flowmetal resume {root.run_id}", home)
+        print(f"nobody drives {root.run_id} now; it is kept until: {resume}", file=sys.stderr)
+    return EXIT_OK
+
+
+def _value(text: str | None, file: str | None) -> Wire:
+    if text is not None and file is not None:
+        raise UsageError("the value is given twice", remedy="give it as JSON or by --json-file")
+    where = "the value"
+    if file is not None:
+        where = f"--json-file {file}"
+        text = _read(file)
+    if text is None:
+        return None
+    try:
+        return from_python(load_json(text))
+    except json.JSONDecodeError as error:
+        place = "" if file is None else f"{file}:{error.lineno}:{error.colno}"
+        remedy = f"a text is written with quotes: '{json.dumps(text)}'" if file is None and len(text) < 80 else ""
+        raise UsageError(f"{where} is not JSON: {error.msg}", place=place, remedy=remedy) from None
+    except ValueCodecError as error:
+        raise UsageError(f"{where}: {error.message}", remedy=error.remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not JSON that can be read: {error}") from None
+
+
+def _read(file: str) -> str:
+    try:
+        data = sys.stdin.buffer.read(_MAX_BYTES + 1) if file == "-" else read_regular(Path(file), _MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"--json-file {file} cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_BYTES:
+        raise UsageError(f"--json-file {file} has more than {_MAX_BYTES:,} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--json-file {file} is not UTF-8, at byte {error.start}") from None
+
+
+def query(run_id: str, key: str | None, home: str | None, as_json: bool) -> int:
+    """Prints what a run exposes, the last value of each key; the exit code.
+
+    Raises:
+        UsageError: the run has not exposed that key.
+        UnknownRunError: no such run.
+    """
+    journal = open_existing(home)
+    journal.require(run_id)
+    shown = exposed(journal, run_id)
+    if key is not None:
+        if key not in shown:
+            there = f"it exposes {', '.join(shown)}" if shown else "it exposes nothing"
+            raise UsageError(f"`{run_id}` does not expose `{printable(key)}`{did_you_mean(key, shown)}", remedy=there)
+        print(json_text(shown[key]) if as_json else printable(_text(shown[key]), keep="\n\t"))
+    elif as_json:
+        print(json_text(shown))
+    else:
+        width = max(map(len, shown), default=0)
+        for name, value in shown.items():
+            print(f"{name:<{width}}  {printable(json.dumps(value, ensure_ascii=False))}")
+        if not shown:
+            print(f"{run_id} exposes nothing", file=sys.stderr)
+    return EXIT_OK
+
+
+def exposed(journal: Journal, run_id: str) -> dict[str, object]:
+    """The last value of each key that a run exposes, as JSON has it, in the order of the keys' first values.
+
+    Raises:
+        JournalError: an event or a value is damaged.
+    """
+    found: dict[str, object] = {}
+    for fields in actions_called(journal.store, run_id, "expose"):
+        key, value = unpack(journal.payload(run_id, fields["args"]))
+        found[key] = to_json_data(value)
+    return found
+
+
+def _text(value: object) -> str:
+    """One value for a person or a shell: a text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
