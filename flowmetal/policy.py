@@ -13,7 +13,7 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.settings import parse_duration
 from flowmetal.values import Failure, Wire, to_text
 
-_LATER: Final = frozenset(["continue_every", "on_failure", "returns"])
+_LATER: Final = frozenset(["continue_every", "returns"])
 _TRYING: Final = (
     "retries",
     "retry_delay",
@@ -26,12 +26,13 @@ _TRYING: Final = (
     "give_up_on",
 )
 _OF_RUNS: Final = ("max_parallel",)
+_OF_ONE: Final = frozenset({"id", "parent_close", "idempotency_key"})
 _KNOWN: Final = {
-    "flow": ("name", "id", "parent_close", "idempotency_key", *_OF_RUNS, *_TRYING),
+    "flow": ("name", "id", "parent_close", "idempotency_key", "on_failure", *_OF_RUNS, *_TRYING),
     "effect": ("name", "idempotency_key", *_TRYING, "interrupted"),
-    "made": (*_OF_RUNS, *_TRYING),
+    "made": ("on_failure", *_OF_RUNS, *_TRYING),
 }
-SETTINGS: Final = frozenset({"name", "id", "parent_close", "idempotency_key", "interrupted", *_OF_RUNS, *_TRYING})
+SETTINGS: Final = frozenset({*_KNOWN["flow"], *_KNOWN["effect"]})
 """Settings of a start, which are never arguments of what is started."""
 EFFECT_SETTINGS: Final = _KNOWN["effect"]
 """Settings that a call of an effect takes among its arguments."""
@@ -53,7 +54,7 @@ class Policy:
     """How often and how long something is tried; times in seconds, None for no end.
 
     ``jitter`` is the part of a delay, 0 to 1, by which it may be longer.  ``interrupted`` says what becomes of an
-    effect that was under way when its engine died.
+    effect that was under way when its engine died; ``on_failure`` is the flow that is told of a flow's last failure.
     """
 
     retries: int = 0
@@ -66,6 +67,7 @@ class Policy:
     retry_on: tuple[str, ...] | None = None
     give_up_on: tuple[str, ...] = ()
     interrupted: Interrupted = "repeat"
+    on_failure: Wire = None
 
     @property
     def is_plain(self) -> bool:
@@ -184,6 +186,12 @@ def _one_of(*choices: str) -> tuple[Callable[[Wire], bool], str]:
     return (lambda value: isinstance(value, str) and value in choices), f"one of {shown}"
 
 
+def _is_handler(value: Wire) -> bool:
+    if not (isinstance(value, dict) and "flow" in value):
+        return False
+    return not _OF_ONE & policy_items(value["flow"][1]).keys()
+
+
 _DURATION: Final = (_is_duration, 'a duration, a number of seconds or a text such as "30s"')
 _KINDS: Final = (_is_kinds, 'a list of kinds of failures, such as ["timeout", "effect"]')
 _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
@@ -210,6 +218,7 @@ _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
     "schedule_timeout": _DURATION,
     "retry_on": _KINDS,
     "give_up_on": _KINDS,
+    "on_failure": (_is_handler, "a flow, without `id`, `parent_close` and `idempotency_key`"),
     "interrupted": _one_of("repeat", "never", "ask"),
 }
 _READ: Final[dict[str, tuple[str, Callable[[Wire], Any]]]] = {
@@ -223,4 +232,5 @@ _READ: Final[dict[str, tuple[str, Callable[[Wire], Any]]]] = {
     "retry_on": ("retry_on", tuple),
     "give_up_on": ("give_up_on", tuple),
     "interrupted": ("interrupted", str),
+    "on_failure": ("on_failure", lambda value: value),
 }

@@ -68,6 +68,8 @@ class Limits:
     """What is kept of a program's output, and never more than a value holds; the rest is dropped."""
     exec_file_bytes: int = 10 * GIB
     """What a program may print into a file."""
+    cleanup_seconds: float = 300.0
+    """What all cleanups of a run that is cancelled may take together; then it is ended."""
     hot_runs: int = 128
     """Runs that one worker holds in memory."""
     message_bytes: int = 256 * KIB

@@ -28,7 +28,23 @@ from flowmetal.permissions.decision import Allowed, Want
 GROUP: Final = "flowmetal.effects"
 
 _TAKEN: Final = frozenset(
-    ("run", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random", "uuid", "log", "expose", "effects")
+    [
+        "run",
+        "wait",
+        "wait_any",
+        "cancel",
+        "defer",
+        "clean",
+        "release",
+        "sleep",
+        "sleep_until",
+        "now",
+        "random",
+        "uuid",
+        "log",
+        "expose",
+        "effects",
+    ]
 )
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _TARGET: Final = re.compile(r"([\w.]+)\s*:\s*([\w.]+)")

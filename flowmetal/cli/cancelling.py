@@ -19,8 +19,8 @@ _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
-def cancel(names: Sequence[str], asking: Asking, reason: str, home: str | None, quiet: bool) -> int:
-    """Ends runs or parts of them; the exit code.
+def cancel(names: Sequence[str], asking: Asking, reason: str, now: bool, home: str | None, quiet: bool) -> int:
+    """Ends runs or parts of them, ``now`` or when they have cleaned up; the exit code.
 
     Raises:
         UnknownRunError: no such run; nothing has been done then.
@@ -39,12 +39,11 @@ def cancel(names: Sequence[str], asking: Asking, reason: str, home: str | None, 
         else:
             free.append(run_id)
     if free:
-        asked += _end_here(journal, free, reason, home)
-        ended = (run_id for run_id in free if run_id not in asked)
-        ends.update({each: f"{each} is {journal.require(each).status}; nobody was driving it" for each in ended})
+        asked += _end_here(journal, free, reason, now, home)
+        ends.update({each: _ended_here(journal, each) for each in free if each not in asked})
     for run_id in asked:
-        journal.post(run_id, {"kind": "cancel", "reason": reason})
-    _wait(journal, asked)
+        journal.post(run_id, {"kind": "cancel", "reason": reason, "now": now})
+    _wait(journal, asked, quiet)
     for run_id in asked:
         header = journal.require(run_id)
         ends[run_id] = f"{run_id} is {header.status}"
@@ -58,27 +57,52 @@ def cancel(names: Sequence[str], asking: Asking, reason: str, home: str | None, 
     return EXIT_OK
 
 
-def _wait(journal: Journal, asked: Sequence[str]) -> None:
+def _ended_here(journal: Journal, run_id: str) -> str:
+    header = journal.require(run_id)
+    if header.is_finished:
+        return f"{run_id} is {header.status}; nobody was driving it"
+    return f"{run_id} cleans up and ends as soon as its run goes on: flowmetal resume {root_of(run_id)}"
+
+
+def _wait(journal: Journal, asked: Sequence[str], quiet: bool) -> None:
+    """Waits for the end of runs that others drive: not for long, or for as long as they clean up."""
     end = time.monotonic() + _PATIENCE_SECONDS
+    told: set[str] = set()
     left = list(asked)
-    while left and time.monotonic() < end:
+    while left:
         left = [run_id for run_id in left if not journal.require(run_id).is_finished]
+        cleaning = [run_id for run_id in left if _cleans_up(journal, run_id)]
+        for run_id in cleaning:
+            if run_id not in told and not quiet:
+                print(f"{run_id} cleans up; to end it at once: flowmetal cancel --now {run_id}", file=sys.stderr)
+            told.add(run_id)
+        if not cleaning and time.monotonic() > end:
+            return
         if left:
             time.sleep(_POLL_SECONDS)
 
 
-def _end_here(journal: Journal, free: Sequence[str], reason: str, home: str | None) -> list[str]:
+def _cleans_up(journal: Journal, run_id: str) -> bool:
+    return journal.require(run_id).ending != "" and journal_drives(journal, journal.require(root_of(run_id)))
+
+
+def _end_here(journal: Journal, free: Sequence[str], reason: str, now: bool, home: str | None) -> list[str]:
     """Ends runs that nobody drives; those that someone took up in this moment are given back."""
     busy: list[str] = []
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
-        for run_id in free:
-            try:
-                # Between these two no frame is read or written: nothing of the flow is evaluated.
-                engine.adopt(root_of(run_id))
-                engine.cancel(run_id, reason)
-            except RunBusyError:
-                busy.append(run_id)
+        # Of a whole run only cleanups are left.  A part has them when its run goes on, which is not ours to do.
+        whole = [run_id for run_id in free if run_id == root_of(run_id)]
+        for some in (whole, [run_id for run_id in free if run_id not in whole]):
+            for run_id in some:
+                try:
+                    # Between these two no frame is read or written: nothing of the flow is evaluated.
+                    engine.adopt(root_of(run_id))
+                    engine.cancel(run_id, reason, at_once=now)
+                except RunBusyError:
+                    busy.append(run_id)
+            if some is whole:
+                await engine.idle()
         return EXIT_OK
 
     drive(home, True, work, journal)

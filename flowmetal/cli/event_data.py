@@ -11,7 +11,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.language.labels import short_name
 from flowmetal.values import Wire, to_json_data
 
-CALL_VERBS = frozenset({"call", "run", "do", "start"})
+CALL_VERBS = frozenset({"call", "run", "do", "start", "defer", "clean", "on_failure"})
 _PLAIN = frozenset(
     [
         "number",

@@ -17,6 +17,13 @@ from flowmetal.language.labels import short_name
 from flowmetal.settings import format_duration
 from flowmetal.values import Failure, failure_of, to_json_data
 
+_BEFORE_CALL = {
+    "run": "run",
+    "start": "start",
+    "defer": "when it ends",
+    "clean": "clean up",
+    "on_failure": "on failure",
+}
 _LOG_LIMIT = 500
 _DETAILS_LIMIT = 200
 
@@ -28,7 +35,7 @@ def asked_for(journal: Journal, run_id: str, event: Event) -> str:
     if verb in CALL_VERBS and isinstance(args, list) and len(args) > 1:
         name = printable(event.fields.get("name") or target.rpartition(":")[2])
         call = f"{name}({show_call(args[0], args[1])})"
-        return f"{verb} {call}" if verb in ("run", "start") else call
+        return f"{_BEFORE_CALL[verb]} {call}" if verb in _BEFORE_CALL else call
     if verb == "sleep":
         return f"sleep {_duration(args[0])}"
     if verb == "sleep_until":
@@ -40,6 +47,8 @@ def asked_for(journal: Journal, run_id: str, event: Event) -> str:
         return f"{verb} {many}{within}"
     if verb == "cancel":
         return f"cancel #{show_value(args[0])}"
+    if verb == "release":
+        return f"release {', '.join(f'#{number}' for number in args[0][:8])}{', …' if len(args[0]) > 8 else ''}"
     if verb == "close":
         return "cancel what is still open"
     return f"{printable(verb)}()"

@@ -112,7 +112,7 @@ class _Tree:
 
     def _print_child(self, run_id: str, row: _Row, indent: str, depth: int) -> None:
         verb = str(row.event.fields.get("callee", "")).partition(" ")[0]
-        if row.event.kind != "action" or verb not in ("call", "run"):
+        if row.event.kind != "action" or verb not in ("call", "run", "clean", "on_failure"):
             return
         below = child_id(run_id, row.number)
         if self._journal.header(below) is not None:
@@ -153,6 +153,8 @@ class _Tree:
 
     def _outcome(self, run_id: str, row: _Row) -> str:
         event = row.event
+        if str(event.fields.get("callee")).partition(" ")[0] in ("defer", "release"):
+            return ""
         value = event.fields.get("value") if row.result is None else row.result.fields.get("value")
         if value is not None:
             words = event_words.came_of_wait(self._journal, run_id, event, value)

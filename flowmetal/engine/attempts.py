@@ -58,6 +58,7 @@ def with_deadline(header: Header, now_ms: int) -> Header:
         ends.append(now_ms + int(policy.timeout_seconds * 1_000))
     if policy.schedule_timeout_seconds is not None:
         ends.append(header.created_ms + int(policy.schedule_timeout_seconds * 1_000))
+    ends.append(header.ends_by_ms)
     known = [end for end in ends if end is not None]
     return replace(header, deadline_ms=min(known)) if known else header
 
@@ -91,6 +92,8 @@ class Attempts:
             return None
         delay_seconds = policy.delay_seconds(header.attempt, random.random())
         due_ms = now_ms + int(delay_seconds * 1_000)
+        if header.ends_by_ms is not None and due_ms >= header.ends_by_ms:
+            return None
         if (
             policy.schedule_timeout_seconds is not None
             and due_ms >= header.created_ms + policy.schedule_timeout_seconds * 1_000
@@ -111,6 +114,8 @@ class Attempts:
             wake_action=RETRY,
             deadline_ms=None,
             deaths=0,
+            deferred=0,
+            result=None,
         )
         self._ledger.put_header(waiting)
         return waiting, reason, delay_seconds

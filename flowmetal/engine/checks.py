@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flowmetal.engine.table import FLOW_VERBS, HotRun
+from flowmetal.engine.table import CLEANUP_VERBS, FLOW_VERBS, HotRun
 from flowmetal.errors import FlowmetalError, QuotaError
 from flowmetal.identity import child_id, is_name
-from flowmetal.policy import check_policy
+from flowmetal.policy import check_policy, policy_items
 from flowmetal.settings import MAX_DURATION_SECONDS
 from flowmetal.values import Wire
 
@@ -69,6 +69,9 @@ def check_action(run: HotRun, number: int, verb: str, target: str, wire: Any, de
     """
     if not isinstance(wire, list):
         raise BadMessage("an action without arguments")
+    if verb in CLEANUP_VERBS:
+        _check_cleanup(run, number, verb, target, wire, deps)
+        return
     if verb in ("call", "run", "do", "start"):
         _check_start(run, number, verb, target, wire, deps)
         return
@@ -92,8 +95,27 @@ def _check_start(run: HotRun, number: int, verb: str, target: str, wire: list[Wi
         ):
             raise BadMessage("a policy that is none")
         check_policy(policy, "flow" if verb in FLOW_VERBS else "effect")
+        handler = policy_items(policy).get("on_failure")
+        if handler is not None and handler["flow"][0] not in run.root.program.flows:
+            raise BadMessage("a failure that is handled by what is no flow of the program")
     if not all(_is_task(run, each) for each in deps) or not tasks_in(wire[:2]) <= set(deps):
         raise BadMessage("a dependency on a task that does not exist")
+
+
+def _check_cleanup(run: HotRun, number: int, verb: str, target: str, wire: list[Wire], deps: list[int]) -> None:
+    """``defer`` has the cleanup's time in milliseconds and whether it undoes what comes next, ``clean`` whose it is."""
+    more, wire = wire[3:], wire[:3]
+    _check_start(run, number, "call", target, wire if wire[2:] != [None] else wire[:2], deps)
+    if deps or tasks_in(wire):
+        raise BadMessage(f"a {verb} that waits for tasks")
+    if verb == "defer":
+        good = len(more) == 2 and type(more[0]) is int and type(more[1]) is bool
+        # The cleanup may get any later number.
+        child_id(run.run_id, 10**12)
+    else:
+        good = len(more) == 1 and type(more[0]) is int and 0 < more[0] < number
+    if not good or (verb == "defer" and not 0 <= more[0] <= MAX_DURATION_SECONDS * 1_000):
+        raise BadMessage(f"a {verb} with other arguments than it takes")
 
 
 def is_call(wire: Wire) -> bool:
@@ -163,4 +185,9 @@ _CHECKS: Final[dict[str, Callable[[HotRun, list[Wire]], bool]]] = {
     "wait_any": _is_wait_any,
     "cancel": lambda run, wire: len(wire) == 1 and _is_task(run, wire[0]),
     "close": lambda _run, wire: not wire,
+    "release": lambda run, wire: (
+        len(wire) == 1
+        and isinstance(wire[0], list)
+        and all(type(number) is int and 0 < number <= run.last_action for number in wire[0])
+    ),
 }

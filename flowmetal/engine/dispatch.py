@@ -36,6 +36,8 @@ from flowmetal.values import Wire, is_ok_packed, unpack
 _PLAIN_ARGS: Final = frozenset({b"\x90", b"\x92\x90\x90"})
 _CLOCK_STEP_MS: Final = 86_400_000
 _EVENTFUL: Final = frozenset({"record", "child", "act", "enter"})
+_NOTED: Final = frozenset({"defer", "release"})
+"""Actions that are over when they are written down."""
 _TIMED: Final = frozenset({"sleep", "sleep_until", "wait", "wait_any"})
 
 
@@ -171,10 +173,14 @@ class Dispatcher:
             action.due_ms = self._due(verb, wire)
             if action.due_ms is not None:
                 more["due_ms"] = action.due_ms
+        if verb in _NOTED:
+            more["value"] = OK_NONE
+        if verb == "defer" and not run.header.deferred:
+            self._put_header(run, deferred=1)
         if len(run.open) > run.root.limits.open_actions:
             raise BadMessage(f"more than {run.root.limits.open_actions:,} open actions of {run.run_id}")
         self._ledger.action(run_id, run.key, number, callee, args, line, **more)
-        if verb != "cancel":
+        if verb != "cancel" and verb not in _NOTED:
             self._runs.tell(lambda observer: observer.acted(run_id, number, callee, name))
         self._open(run, action, wire)
 
@@ -186,7 +192,7 @@ class Dispatcher:
 
     def _open(self, run: HotRun, action: OpenAction, wire: Any) -> None:
         verb = action.verb
-        if verb in ("run", "call", "do", "start"):
+        if verb in ("run", "call", "clean", "do", "start"):
             self._runs.open_action(run, action)
         elif verb in ("sleep", "sleep_until"):
             run.open[action.number] = action

@@ -53,6 +53,7 @@ class _Attempt:
     open: dict[int, _Asked] = field(default_factory=dict)
     occurrences: dict[int, tuple[_Key, int]] = field(default_factory=dict)
     results: dict[int, bytes] = field(default_factory=dict)
+    undone_by: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,14 @@ def _note(
     number = event.get("n", 0)
     if kind == _ACTION and "v" not in event:
         verb, _, target = event["c"].partition(" ")
+        if verb == "clean":
+            _forget(attempt, msgpack.unpackb(event["a"])[3], found)
         if verb in FLOW_VERBS or verb in EFFECT_VERBS:
             deps, modules = tuple(event.get("d", ())), tuple(event.get("P", ()))
             asked = attempt.open[number] = _Asked(target, event["a"], deps, modules)
             _count(attempt, run_id, number, asked, found)
+    elif kind == _ACTION and event["c"].startswith("defer ") and msgpack.unpackb(event["a"])[4]:
+        attempt.undone_by[number] = number + 1
     elif kind == _CHILD:
         _count(attempt, run_id, number, _Asked(event["c"].partition(" ")[2], event["a"], (), None), found)
         _keep(attempt, run_id, sequence, event, None, found)
@@ -156,6 +161,13 @@ def _note(
         for each, asked in attempt.open.items():
             if number in asked.deps:
                 _count(attempt, run_id, each, asked, found)
+
+
+def _forget(attempt: _Attempt, registered: int, found: dict[_Occurrence, _Found]) -> None:
+    """What is undone is done no more, so nobody takes it over: neither it nor what it did."""
+    occurrence = attempt.occurrences.get(attempt.undone_by.get(registered, 0))
+    if occurrence is not None:
+        found.pop(occurrence, None)
 
 
 def _count(attempt: _Attempt, run_id: str, number: int, asked: _Asked, found: dict[_Occurrence, _Found]) -> None:

@@ -22,6 +22,7 @@ from flowmetal.engine.closing import Closing
 from flowmetal.engine.detached import start_detached
 from flowmetal.engine.dispatch import Dispatcher
 from flowmetal.engine.effects import Decide, Effects
+from flowmetal.engine.endings import Endings
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.messages import Messages
 from flowmetal.engine.pausing import Pausing
@@ -111,7 +112,8 @@ class Engine:
         if self._simulated is not None:
             spawn = following(spawn, self._simulated)
         self._programs = Programs(self._worker_spoke, self._worker_ended, self._settle, spawn)
-        self._cancelling = Cancelling(self._runs)
+        endings = Endings(self._runs)
+        self._cancelling = Cancelling(self._runs, endings)
         self._scheduler = Scheduler(
             self._runs, self._cancelling, self._programs.ensure_worker, self._stopped, self._want_turn
         )
@@ -122,6 +124,10 @@ class Engine:
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
+        self._runs.handle_failure = endings.handle_failure
+        self._runs.child_ended = endings.child_ended
+        self._runs.take_up_ending = endings.take_up
+        self._runs.endings_taken_up = endings.advance_all
         self._runs.root_taken_up = self._expect_detached
         self._runs.closing = Closing(self._ledger, self._closed_from_above)
         self._runs.start_detached = lambda run, action, args: start_detached(
@@ -284,10 +290,10 @@ class Engine:
         while pending := [each.came for each in self._awaited.values() if not each.came.done()]:
             await asyncio.wait(pending)
 
-    def cancel(self, run_id: str, reason: str) -> None:
-        """Ends a run that this engine drives, with its descendants."""
+    def cancel(self, run_id: str, reason: str, *, at_once: bool = False) -> None:
+        """Ends a run that this engine drives, with its descendants, once they have cleaned up or ``at_once``."""
         self._ledger.tick()
-        self._cancelling.cancel_tree(run_id, reason)
+        self._cancelling.ask_for_end(run_id, reason, at_once=at_once)
         self._settle()
 
     def pause(self, root_id: str, reason: str, *, cut: bool = False) -> None:
@@ -393,7 +399,7 @@ class Engine:
         for run_id, number in fired:
             with self._stopping(run_id):
                 if number == DEADLINE:
-                    self._cancelling.cancel_tree(run_id, "its time is up", kind="timeout")
+                    self._cancelling.time_is_up(run_id)
                 else:
                     self._runs.timer_fired(run_id, number)
         self._settle()
@@ -447,8 +453,11 @@ class Engine:
     def _take(self, run_id: str, message: dict[str, Any]) -> bool:
         """Does what a message says; False if it must wait until the run has been replayed."""
         kind = message.get("kind")
-        if kind in ("cancel", "terminate"):
-            self._cancelling.cancel_tree(run_id, str(message.get("reason", "someone asked for it")))
+        reason = str(message.get("reason", "someone asked for it"))
+        if kind == "cancel" and "now" in message:
+            self._cancelling.ask_for_end(run_id, reason, at_once=message.get("now") is True)
+        elif kind in ("cancel", "terminate"):
+            self._cancelling.cancel_tree(run_id, reason, at_once=kind == "terminate")
         elif kind == "pause":
             self._pausing.pause(run_id, str(message.get("reason", "")), cut=message.get("cut") is True)
         elif kind == "answer":

@@ -29,6 +29,7 @@ def take_up(runs: Runs, scheduler: Scheduler, root: RootState) -> None:
     for each in journal.descendants(header.run_id):
         if not each.is_finished:
             _take_up_one(runs, scheduler, root, each)
+    runs.endings_taken_up(header.run_id)
 
 
 def _unpaused(ledger: Ledger, header: Header) -> Header:
@@ -47,6 +48,9 @@ def _take_up_one(runs: Runs, scheduler: Scheduler, root: RootState, header: Head
     runs.parallel.take_up(header)
     if header.deadline_ms is not None:
         runs.timers.at(header.run_id, DEADLINE, header.deadline_ms / 1_000)
+    if header.ending:
+        runs.take_up_ending(header)
+        return
     if header.wake_action == RETRY:
         runs.take_up_waiting(header)
         return

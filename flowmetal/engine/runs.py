@@ -18,9 +18,10 @@ from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_polic
 from flowmetal.engine.closing import Closing
 from flowmetal.engine.earlier import History, what_of
 from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.leftovers import Ending
 from flowmetal.engine.once import Once
 from flowmetal.engine.parallel import Parallel
-from flowmetal.engine.table import ColdWait, Fresh, HotRun, OpenAction, RootState, Start
+from flowmetal.engine.table import CLEANUP_VERBS, Caller, ColdWait, Fresh, HotRun, OpenAction, RootState, Start
 from flowmetal.engine.timers import Timers
 from flowmetal.engine.waits import Waits
 from flowmetal.errors import ValueCodecError
@@ -83,6 +84,8 @@ class Runs:
         self.waits = Waits(ledger, timers, self.deliver)
         self.once = Once(ledger, self.deliver, self._start_again)
         self.parallel = Parallel(self._start_again)
+        # Their flow has ended, and something is still done for them.
+        self.endings: dict[str, Ending] = {}
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
         self.fresh: set[str] = set()
         # The sequences of unread messages by name, of runs that have received some; see ``messages.py``.
@@ -92,6 +95,10 @@ class Runs:
         self.abandon: Callable[[str, int | None], None]
         self.closing: Closing
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
+        self.handle_failure: Callable[[Header, bytes], bool]
+        self.child_ended: Callable[[str, int, bytes], None]
+        self.take_up_ending: Callable[[Header], None]
+        self.endings_taken_up: Callable[[str], None]
         self.finished: Callable[[Header, bytes], None]
         self.root_taken_up: Callable[[str], None]
         self.enqueue = enqueue
@@ -148,12 +155,14 @@ class Runs:
             args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
         settings = call[2] if len(call) > 2 else None
         what = what_of(action.target, settings)
-        if has_earlier(run.header) and self._take_over(run, action, what, args, kwargs):
+        is_cleanup = action.verb in CLEANUP_VERBS
+        if not is_cleanup and has_earlier(run.header) and self._take_over(run, action, what, args, kwargs):
             return
         key = policy_items(settings).get("idempotency_key")
         if key is not None and not self.once.may_start(run, action, key, what, [args, kwargs]):
             return
-        if not self.parallel.may_start(run.run_id, action.number):
+        # What cleans up waits for no place, and has been counted with the flow that it is for.
+        if not is_cleanup and not self.parallel.may_start(run.run_id, action.number):
             return
         action.is_started = True
         if action.verb in ("do", "start"):
@@ -200,31 +209,42 @@ class Runs:
         self.enqueue(Start(header.run_id, root, Fresh(header, args, "", modules)))
 
     def start_child(
-        self, run: HotRun, action: OpenAction, args: bytes, settings: Wire = None, rerun_of: str = ""
+        self,
+        run: Caller,
+        action: OpenAction,
+        args: bytes,
+        settings: Wire = None,
+        rerun_of: str = "",
+        ends_by_ms: int | None = None,
     ) -> None:
         """Begins a child run of its own, unless it has begun already in an earlier life of its parent.
 
-        ``rerun_of`` is the run whose results it takes over.
+        ``rerun_of`` is the run whose results it takes over; by ``ends_by_ms`` it must have ended.
         """
         run_id = child_id(run.run_id, action.number)
         if action.is_reopened and self.ledger.journal.header(run_id) is not None:
             return
-        header = self.begin_child(run, action, args, self.ledger.now_ms, settings, rerun_of)
-        self._attempts.arm(header)
+        header = self.begin_child(run, action, args, self.ledger.now_ms, settings, rerun_of, ends_by_ms)
+        self.arm(header)
         if len(self.fresh) < _MOST_FRESH:
             self.fresh.add(run_id)
             self.enqueue(Start(run_id, run.root, Fresh(header, args, action.line, _all_modules(run, action))))
         else:
             self.enqueue(Start(run_id, run.root))
 
+    def arm(self, header: Header) -> None:
+        """Sets the timer of a run's deadline, if it has one."""
+        self._attempts.arm(header)
+
     def begin_child(
         self,
-        run: HotRun,
+        run: Caller,
         action: OpenAction,
         args: bytes,
         started_ms: int,
         settings: Wire = None,
         rerun_of: str = "",
+        ends_by_ms: int | None = None,
     ) -> Header:
         """Writes a child's ``started`` and its header."""
         number, flow, name = action.number, action.target, action.name
@@ -241,8 +261,9 @@ class Runs:
             policy=packed_policy(settings),
             rerun_of=rerun_of,
             rerun_upto=run.header.rerun_upto if rerun_of else 0,
+            ends_by_ms=ends_by_ms,
         )
-        if header.policy:
+        if header.policy or ends_by_ms is not None:
             header = with_deadline(header, started_ms)
             self.parallel.limit(header)
         started = events.started(
@@ -370,7 +391,8 @@ class Runs:
         status = status or ("ok" if is_ok_packed(value) else "err")
         self.once.end(run_id)
         self.parallel.end(run_id)
-        if status == "err" and header.policy and self._again(header, value):
+        goes_on = status == "err" and header.policy and not header.ending
+        if goes_on and (self._again(header, value) or self.handle_failure(header, value)):
             return
         kept = self.ledger.field(run_id, value)
         self.ledger.append(run_id.encode(), events.finished(self.ledger.now_ms, status, kept))
@@ -382,6 +404,7 @@ class Runs:
             wake_at_ms=None,
             wake_action=None,
             owner=b"",
+            ending="",
         )
         self.ledger.put_header(header)
         self.forget(run_id)
@@ -389,7 +412,9 @@ class Runs:
         self.closing.end(run_id)
         self.tell(lambda observer: observer.ended(run_id, 0, status == "ok"))
         if header.parent:
-            self.deliver(header.parent, int(run_id.rpartition(".")[2]), value, worker_knows=worker_knows)
+            number = int(run_id.rpartition(".")[2])
+            self.deliver(header.parent, number, value, worker_knows=worker_knows)
+            self.child_ended(header.parent, number, value)
         else:
             self.roots.pop(run_id, None)
             self.ledger.writer.forget_written(run_id.encode())
@@ -445,7 +470,12 @@ class Runs:
     def is_settled(self, run_id: str) -> bool:
         """Whether all that is recorded of a run has been taken up: what it waits for is known."""
         run = self.hot.get(run_id)
-        return (run is not None and run.is_live) or run_id in self.cold or not self.is_unfinished(run_id)
+        return (
+            (run is not None and run.is_live)
+            or run_id in self.cold
+            or run_id in self.endings
+            or not self.is_unfinished(run_id)
+        )
 
     def forget(self, run_id: str) -> HotRun | None:
         """Drops what is in memory of a run."""
@@ -455,6 +485,7 @@ class Runs:
             run.root.program.parked.pop(run_id, None)
         self.cold.pop(run_id, None)
         self.fresh.discard(run_id)
+        self.endings.pop(run_id, None)
         self.waits.forget(run_id)
         self.unread.pop(run_id, None)
         self.timers.cancel(run_id)
@@ -462,7 +493,14 @@ class Runs:
 
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it; the workers are told."""
-        known: list[Iterable[str]] = [self.hot, self.cold, self.waits.pending, self.fresh, self.timers.run_ids()]
+        known: list[Iterable[str]] = [
+            self.hot,
+            self.cold,
+            self.endings,
+            self.waits.pending,
+            self.fresh,
+            self.timers.run_ids(),
+        ]
         self.once.forget_tree(root_id)
         self.parallel.forget_tree(root_id)
         for run_id in {each for table in known for each in table if root_of(each) == root_id}:
@@ -471,7 +509,7 @@ class Runs:
                 run.worker.send(["drop", run_id, run.incarnation])
 
 
-def _all_modules(run: HotRun, action: OpenAction) -> tuple[str, ...]:
+def _all_modules(run: Caller, action: OpenAction) -> tuple[str, ...]:
     """The modules whose doing a child is: those that led to its parent and those that called it."""
     if not action.modules:
         return run.modules

@@ -20,7 +20,7 @@ from flowmetal.engine.runs import Runs
 from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, StoppedRun
 from flowmetal.errors import JournalError
 from flowmetal.journal.headers import Header
-from flowmetal.values import Failure, err, pack
+from flowmetal.values import Failure
 
 MAX_DEATHS: Final = 3
 _EVICT_AT_ONCE: Final = 16
@@ -132,7 +132,7 @@ class Scheduler:
             return False
         header = fresh.header if fresh is not None else runs.ledger.journal.header(run_id)
         worker = start.root.program.worker
-        if header is None or header.is_finished or worker is None:
+        if header is None or header.is_finished or header.ending or worker is None:
             return False
         runs.cold.pop(run_id, None)
         run = HotRun(run_id, run_id.encode(), header, start.root, self.next_incarnation(), worker, alone=alone)
@@ -201,6 +201,6 @@ class Scheduler:
         message += want_of_memory(reason, run.root.limits)
         source = flow.place if flow is not None else ""
         failure = Failure("crashed", message, {"dict": ["reason", reason]}, header.name, source)
-        self._cancelling.end_descendants(run.run_id, "its caller crashed")
-        self._runs.abandon(run.run_id, None)
-        self._runs.finish(header, pack(err(failure)))
+        self._runs.ledger.put_header(header)
+        if self._runs.ledger.commit():
+            self._cancelling.end_tree(header, failure, "it ended its worker")

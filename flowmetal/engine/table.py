@@ -21,6 +21,7 @@ from flowmetal.values import Wire
 
 TASK_VERBS: Final = frozenset({"run", "start"})
 FLOW_VERBS: Final = frozenset({"call", "run"})
+CLEANUP_VERBS: Final = frozenset({"defer", "clean"})
 EFFECT_VERBS: Final = frozenset({"do", "start"})
 
 
@@ -178,6 +179,30 @@ class HotRun:
     def is_executing(self) -> bool:
         """Whether a death of the worker may be this run's doing."""
         return self.parked is None and not self.inline_child
+
+
+class Caller(Protocol):
+    """Who begins a child: a hot run, or one whose flow has ended."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def header(self) -> Header:
+        """Its header."""
+        ...
+
+    @property
+    def root(self) -> RootState:
+        """Its root."""
+        ...
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules on the call stacks of all that led to it."""
+        ...
 
 
 @dataclass(slots=True)

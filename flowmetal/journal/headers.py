@@ -34,6 +34,10 @@ class Header:
     are hex digests of what the run was started with.  ``result`` is codec bytes or a reference to ``blobs``.
     ``moved_to`` names the home that a run was moved to, normally "".  ``attempt`` counts from 1; the present one began
     after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
+    ``deferred`` is 1 if the present attempt has registered cleanups.  ``ending`` says how far a run is whose flow has
+    ended while something is still done for it, ``result`` being what it will end with: "cancelled" or "err" while its
+    cleanups run, which will be its status, "failed" while its failure is handled.  By ``ends_by_ms`` a cleanup that
+    runs on account of a cancel must have ended, in whatever attempt.
     Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
     ``started_by`` is the run whose flow started a root, "" if that was a person.
     ``paused_ms`` is when someone paused a root, and ``pause_reason`` what they said; kept until it is taken up again.
@@ -68,6 +72,9 @@ class Header:
     started_by: str = ""
     paused_ms: int | None = None
     pause_reason: str = ""
+    deferred: int = 0
+    ending: str = ""
+    ends_by_ms: int | None = None
 
     @property
     def is_root(self) -> bool:
@@ -105,6 +112,7 @@ _LETTERS: Final = {
     "deadline_ms": "D", "deaths": "x", "labels": "l", "attempt": "t", "args_digest": "a", "grants_digest": "g",
     "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
     "rerun_of": "E", "rerun_upto": "s", "started_by": "B", "paused_ms": "Z", "pause_reason": "z",
+    "deferred": "d", "ending": "N", "ends_by_ms": "k",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}

@@ -87,6 +87,27 @@ class Host(Protocol):
         """Asks for the end of a task."""
         ...
 
+    def defer(
+        self,
+        index: int,
+        policy: Wire,
+        args: list[Wire],
+        kwargs: list[Wire],
+        grace: Wire,
+        undoes_next: bool,
+        stack: str,
+    ) -> int:
+        """Registers a cleanup; its number."""
+        ...
+
+    def clean(self, number: int, stack: str) -> Answer:
+        """Runs a cleanup that was registered, and waits for it."""
+        ...
+
+    def release(self, numbers: list[int], stack: str) -> None:
+        """Forgets cleanups that were registered."""
+        ...
+
     def sleep(self, duration: Wire, stack: str) -> None:
         """Sleeps for a duration."""
         ...

@@ -38,8 +38,8 @@ __all__ = ["GUARD", "SCRIPT_NAME", "Program", "StarlarkError", "Tick"]
 
 _ENTER: Final = "flowmetal__enter"
 _ASKED: Final = (
-    "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "sleep", "sleep_until", "now", "random",
-    "uuid", "log", "expose", "fail", "context", "flow_name",
+    "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "defer", "clean", "release", "sleep",
+    "sleep_until", "now", "random", "uuid", "log", "expose", "fail", "context", "flow_name",
 )  # fmt: skip
 """What the prelude asks of the host, each as ``_host_NAME``."""
 

@@ -9,7 +9,7 @@ pass.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flowmetal.errors import UsageError, did_you_mean
@@ -137,6 +137,19 @@ class FlowRegistry:
             info = self._info(index, self._made[index], names.get(index, ""))
             self.by_reference[info.reference] = index
             self.flows.append(info)
+        # Flows among the settings were numbers until all of them had names.
+        for index in range(first, len(self._made)):
+            self.flows[index] = replace(self.flows[index], policy=self._named(self.flows[index].policy))
+
+    def _named(self, policy: Wire) -> Wire:
+        settings = policy_items(policy)
+        if "on_failure" not in settings:
+            return policy
+        handler = settings["on_failure"]
+        if isinstance(handler, dict) and "flow" in handler:
+            index, more = handler["flow"]
+            settings["on_failure"] = {"flow": [self.flows[index].reference, self._named(more)]}
+        return {"dict": [part for pair in settings.items() for part in pair]}
 
     def _info(self, index: int, made: _Made, global_name: str) -> FlowInfo:
         name = made.name or global_name or _from_implementation(made.implementation)

@@ -23,6 +23,7 @@ from flowmetal.language.labels import short_name
 from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
 from flowmetal.values import Failure, Wire, pack
+from flowmetal.worker import cleanups
 from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of, moment_text
 from flowmetal.worker.failures import how_it_ended, of_error, out_of_fuel
 from flowmetal.worker.run import SCRIPT, Run
@@ -170,7 +171,8 @@ class Evaluator:
         return [False, None, failure.to_wire()]
 
     def _out_of_fuel(self, run: Run) -> Answer:
-        self._driver.end(run, "(nothing: the fuel was used up)")
+        if not run.unobserved and not run.deferred:
+            self._driver.end(run, "(nothing: the fuel was used up)")
         return [False, None, out_of_fuel(run.name, self._place(run, ours=True), self._limits).to_wire()]
 
     def _tick(self, run: Run) -> bool:
@@ -190,15 +192,15 @@ class Evaluator:
     # -- the end of a run ------------------------------------------------------------------------------
 
     def _close(self, run: Run, answer: Answer) -> Answer:
-        """Sees to the tasks that the flow started and never looked at: awaited, and cancelled first if it failed."""
+        """Sees to the tasks that the flow never looked at, which are cancelled if it failed; then to its cleanups."""
         driver = self._driver
         if run.unobserved:
             if not is_ok_answer(answer):
                 driver.act(run, "close", NO_ARGS, "", [], "close")
             driver.observe(run, list(run.unobserved))
         if run.index == SCRIPT and is_ok_answer(answer):
-            return self._script_answer(run)
-        return answer
+            answer = self._script_answer(run)
+        return cleanups.clean_rest(driver, run, answer) if run.deferred else answer
 
     def _script_answer(self, run: Run) -> Answer:
         """The first Err of the flows that the body called, else the Result of the last one."""

@@ -15,9 +15,10 @@ from flowmetal.language.host import Answer, FlowContextParts, HostError, full_an
 from flowmetal.policy import SETTINGS, check_policy, is_plain, policy_items
 from flowmetal.settings import MAX_DURATION_SECONDS, Limits, format_duration, parse_duration
 from flowmetal.values import Failure, Wire, pack, substitute_tasks, to_text
+from flowmetal.worker import cleanups
 from flowmetal.worker.driver import Driver, answer_of
 from flowmetal.worker.evaluation import Evaluator
-from flowmetal.worker.run import SCRIPT, VALUE, Run
+from flowmetal.worker.run import SCRIPT, VALUE, Deferred, Run
 
 _random = system_random.SystemRandom().random
 _LONG_ID: Final = MAX_RUN_ID_BYTES - 20
@@ -85,6 +86,7 @@ class FlowHost:
             answer = self._await_call(run, number)
         if run.index == SCRIPT:
             run.note_direct(number, answer)
+        cleanups.note_undone(run, number, answer)
         return answer
 
     def _never_called(self, run: Run, failure: Failure, callee: str, packed: bytes, line: str, name: str) -> Answer:
@@ -112,7 +114,9 @@ class FlowHost:
         policy, kwargs = self._with_settings(policy, kwargs)
         packed = self._pack([args, kwargs] if policy is None else [args, kwargs, policy])
         shown = policy_items(policy).get("name", name)
-        return answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown, self._modules(stack)))
+        answer = answer_of(driver.act(run, f"do {name}", packed, site_of(stack), tasks, shown, self._modules(stack)))
+        cleanups.note_undone(run, run.number, answer)
+        return answer
 
     def start(
         self,
@@ -188,6 +192,55 @@ class FlowHost:
         self._check_tasks(run, [number])
         self._driver.act(run, "cancel", self._pack([number]), site_of(stack), [], "cancel")
         run.open.pop(run.number, None)
+
+    # -- cleanups --------------------------------------------------------------------------------------
+
+    def defer(
+        self,
+        index: int,
+        policy: Wire,
+        args: list[Wire],
+        kwargs: list[Wire],
+        grace: Wire,
+        undoes_next: bool,
+        stack: str,
+    ) -> int:
+        """Registers a cleanup; its number."""
+        driver = self._driver
+        run = driver.current()
+        self._check_nesting(run)
+        info = driver.program.flows[index]
+        grace_ms = int(self._seconds(grace) * 1_000)
+        name = policy_items(policy).get("name", info.name)
+        modules = list(self._modules(stack))
+        known = None if undoes_next else args
+        deferred = Deferred(info.reference, name, policy, known, kwargs, site_of(stack), modules)
+        packed = self._pack([args, kwargs, policy, grace_ms, undoes_next])
+        return cleanups.defer(driver, run, deferred, packed, undoes_next)
+
+    def clean(self, number: int, stack: str) -> Answer:
+        """Runs a cleanup that was registered, and waits for it."""
+        run = self._driver.current()
+        self._check_deferred(run, number)
+        if run.deferred[number].args is None:
+            raise self._refuse("what this cleanup is for has given no value", "run what it undoes first")
+        run.deferred[number].line = site_of(stack)
+        return cleanups.clean(self._driver, run, number)
+
+    def release(self, numbers: list[int], stack: str) -> None:
+        """Forgets cleanups that were registered; one that was run, or has fallen away, is no error."""
+        run = self._driver.current()
+        for number in numbers:
+            if not 0 < number <= run.number:
+                self._check_deferred(run, number)
+        cleanups.release(self._driver, run, numbers, site_of(stack))
+
+    def _check_deferred(self, run: Run, number: int) -> None:
+        if number not in run.deferred:
+            raise self._refuse(
+                "this cleanup is not registered any more, or not with this flow",
+                "a cleanup is run once, by the flow that has registered it",
+            )
 
     def sleep(self, duration: Wire, stack: str) -> None:
         """Sleeps for a duration."""

@@ -8,6 +8,7 @@ its parent's strand and is not known to the engine; its first action makes it a 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack
@@ -72,14 +73,28 @@ class History:
             self.logged[after] = max(self.logged.get(after, 0), event[INDEX])
 
 
+@dataclass(slots=True)
+class Deferred:
+    """A registered cleanup: the flow, its settings, its arguments, or None while these are not known."""
+
+    reference: str
+    name: str
+    policy: Wire
+    args: list[Wire] | None
+    kwargs: list[Wire]
+    line: str
+    modules: list[str]
+
+
 class Run:
     """State of one run; see the module's text."""
 
     __slots__ = (
-        "args", "asked_at", "attempt", "bound", "callee", "depth", "direct_error", "direct_last", "exhausted",
+        "args", "asked_at", "attempt", "bound", "callee", "deferred", "depth", "direct_error", "direct_last",
+        "exhausted",
         "failure", "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
         "materialized", "modules", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
-        "run_id", "started", "started_ms", "tasks", "ticks", "unobserved",
+        "run_id", "started", "started_ms", "tasks", "ticks", "undoing", "unobserved",
     )  # fmt: skip
 
     def __init__(self, run_id: str, incarnation: int, index: int, args: list[Wire], kwargs: list[Wire]) -> None:
@@ -106,6 +121,10 @@ class Run:
         self.tasks: dict[int, str] = {}
         self.unobserved: dict[int, None] = {}
         self.open: dict[int, None] = {}
+        # Cleanups that are registered and neither run nor released, by number.
+        self.deferred: dict[int, Deferred] = {}
+        # The one among them that is for what the very next action gives, 0 for none.
+        self.undoing = 0
         self.failure: Wire = None
         self.ticks = 0
         self.exhausted = False

@@ -12,10 +12,12 @@ from flowmetal.values import unpack
 
 LIBRARY = """
 load("pkg.flowmetal.io/v1/jobs", "job", "workflow")
-load("pkg.flowmetal.io/v1/recovery", "circuit_breaker", "fallback", "finally_", "on_failure", "saga", "step")
+load("pkg.flowmetal.io/v1/recovery", "circuit_breaker", "fallback", "finally_", "recover", "saga", "step")
 
 note = lambda *args: effects.append("log.txt", "by the library\\n")
 broken = lambda *args: Err("broken")
+flow_of_note = flow(lambda fctx, n: unwrap(note()))
+cleanup = flow(lambda fctx: unwrap(note()))
 
 by_effect = workflow({"a": job(effects.append, args = ["log.txt", "by the library\\n"])})
 by_leg = workflow({"a": job(effects.append, args = ["log.txt"], matrix = {"text": ["by the library\\n"]})})
@@ -25,13 +27,12 @@ by_when = workflow({"a": job(lambda fctx, needs: 1, when = lambda needs: unwrap(
 
 by_step = saga([step(note)])
 by_values = saga([step(lambda: Ok("log.txt")), step(lambda values: note(), takes_values = True)])
-by_compensation = saga([step(lambda: Ok(1), note), step(broken)])
+by_compensation = saga([step(lambda: Ok(1), flow_of_note), step(broken)])
 by_fallback = fallback(broken, note)
-by_handler = on_failure(broken, note)
-by_cleanup = finally_(broken, note)
+by_handler = recover(broken, note)
+by_cleanup = finally_(broken, cleanup)
 by_breaker = lambda: circuit_breaker(note)()
 by_map = lambda: parallel_map(flow_of_note, [1])[0]
-flow_of_note = flow(lambda fctx, n: unwrap(note()))
 """
 WAYS = [line.partition(" = ")[0] for line in LIBRARY.splitlines() if line.startswith("by_")]
 

@@ -65,9 +65,12 @@ def _do(fctx, what, ok):
 
 do = flow(_do)
 
-def _step(number, ok, undo):
-    compensate = None if undo == "none" else lambda value: do("undo " + value, undo == "ok")
-    return step(lambda: do(str(number), ok), compensate)
+undo_ok = flow(lambda fctx, what: do("undo " + what, True))
+undo_fails = flow(lambda fctx, what: do("undo " + what, False))
+undo = {"ok": undo_ok, "fails": undo_fails, "none": None}
+
+def _step(number, ok, how):
+    return step(lambda: do(str(number), ok), undo[how])
 
 def _main(fctx):
     told = []
