@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from flowmetal.engine.launching import Launched
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.settings import Limits
 
@@ -31,7 +32,7 @@ class Tapped(WorkerProcess):
         self._tap = tap
         self._cut = False
         self._deliver = on_messages
-        super().__init__(limits, self._tapped, on_end)
+        super().__init__(limits, self._tapped, on_end, tap.launch(limits) if tap.launch else None)
 
     def _tapped(self, _worker: WorkerProcess, messages: list[list[Any]]) -> None:
         for message in messages:
@@ -55,6 +56,8 @@ class WorkerTap:
     def __init__(self) -> None:
         self.count = 0
         self.pids: list[int] = []
+        # How workers come up, if not as an engine's do.
+        self.launch: Callable[[Limits], Launched] | None = None
 
     def __call__(self, limits: Limits, on_messages: OnMessages, on_end: OnEnd, /) -> WorkerProcess:
         """One more worker."""

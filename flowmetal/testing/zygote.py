@@ -12,15 +12,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowmetal.engine.launching import Launched
 from flowmetal.settings import Limits
 from flowmetal.testing.crashing import Moment, crashing_store
+from flowmetal.testing.forking import forked_workers
 from flowmetal.testing.harness import Lab, in_loop, open_store
 from flowmetal.testing.workers import FrameKiller
+
+Launch = Callable[[Limits], Launched]
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -99,8 +103,9 @@ def zygote() -> Iterator[Zygote]:
         process.close()
 
 
-def _live(life: Life) -> Death:
+def _live(life: Life, launch: Launch) -> Death:
     killer = FrameKiller(set(life.fatal_frames))
+    killer.launch = launch
     store = crashing_store(open_store(Path(life.home)), life.fatal_commit, life.moment)
     limits, allow = Limits.from_data(life.limits), tuple(life.allow)
     lab = Lab(Path(life.home), Path(life.base), store, limits, spawn=killer, allow=allow)
@@ -131,13 +136,13 @@ def _live(life: Life) -> Death:
         store.close()
 
 
-def _fork(life: Life) -> Death:
+def _fork(life: Life, launch: Launch) -> Death:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
         try:
-            answer = json.dumps(asdict(_live(life))).encode()
+            answer = json.dumps(asdict(_live(life, launch))).encode()
         except BaseException as error:
             answer = json.dumps(asdict(Death(0, "", repr(error)))).encode()
         os.write(writing, answer)
@@ -153,8 +158,9 @@ def _fork(life: Life) -> Death:
 
 def main() -> None:
     """Answers until stdin ends."""
-    for line in sys.stdin:
-        print(json.dumps(asdict(_fork(Life(**json.loads(line))))), flush=True)
+    with forked_workers() as launch:
+        for line in sys.stdin:
+            print(json.dumps(asdict(_fork(Life(**json.loads(line)), launch))), flush=True)
 
 
 if __name__ == "__main__":
