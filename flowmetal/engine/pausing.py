@@ -17,7 +17,7 @@ from flowmetal.engine.table import RootState, StoppedRun
 from flowmetal.journal import pausing
 from flowmetal.journal.keys import root_of
 
-_TAKEN = ("cancel", "grant", "pause")
+_TAKEN = ("cancel", "terminate", "grant", "pause")
 
 
 class Pausing:
@@ -80,6 +80,9 @@ class Pausing:
 
     def resumed(self, root_id: str) -> None:
         """Forgets requests to pause a root that were left before someone resumed it."""
-        for key, _, message in self._runs.ledger.journal.mail_for([root_id]):
-            if message.get("kind") == "pause":
-                self._runs.ledger.writer.delete_mail(key)
+        ledger = self._runs.ledger
+        requests = [key for key, _, message in ledger.journal.mail_for([root_id]) if message.get("kind") == "pause"]
+        for key in requests:
+            ledger.writer.delete_mail(key)
+        if requests:
+            ledger.commit()  # before anyone looks for mail
