@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from flowmetal.cli.explaining import Explanation, Node, Wait
+from flowmetal.cli.explanation import Explanation, Node, Wait
 from flowmetal.cli.reading import flow_of
 from flowmetal.cli.text import cut, printable, rfc3339, show_moment, show_seconds, with_home
 
