@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.language.labels import PACKAGES, PRELUDE, PRELUDE_MAIN, carried_file
+from flowmetal.packages.late import Conduct, PackagesOnDemand, Places
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate, require_utf8, working_directory
 
@@ -169,10 +171,39 @@ def locate_module(folder: Path, package: str, path: str) -> tuple[str, FileSourc
     return locate_program(str(folder / path))
 
 
-def locate_program(file: str) -> tuple[str, FileSources]:
-    """The label of a main file, and where its modules come from.
+def locate_program(file: str, conduct: Conduct | None = None, home: str | None = None) -> tuple[str, FileSources]:
+    """The label of a main file, and where its modules and packages come from.
+
+    ``conduct`` says how packages may be had, ``home`` which home remembers what they were.
 
     Raises:
         UsageError: no such file.
     """
-    return locate(file, prelude_directory(), tuple(effect.name for effect in plugins().effects))
+    label, sources = locate(file, prelude_directory(), tuple(effect.name for effect in plugins().effects))
+    demand = PackagesOnDemand(
+        Path(os.path.realpath(file)), sources.root, package_places(home), conduct or conduct_of(), PACKAGES
+    )
+    return label, replace(sources, packages=demand)
+
+
+def conduct_of(frozen: bool | None = None, offline: bool = False) -> Conduct:
+    """How packages may be had; ``frozen`` is None for the default, which is whether ``CI`` is set."""
+    is_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return Conduct(is_ci if frozen is None else frozen, offline)
+
+
+def package_places(home: str | None = None) -> Places:
+    """Where packages are kept on this machine.
+
+    The cache is ``$FLOWMETAL_CACHE``, else in the platform's directory for caches; the operator's registries are in
+    ``$FLOWMETAL_REGISTRIES``, else in ``registries.toml`` of the platform's directory of user configuration.
+    """
+    cache = os.environ.get("FLOWMETAL_CACHE")
+    operator = os.environ.get("FLOWMETAL_REGISTRIES")
+    return Places(
+        Path(cache).expanduser().absolute() if cache else Path(platformdirs.user_cache_dir("flowmetal"), "packages"),
+        home_path(home) / "first-use",
+        Path(operator).expanduser().absolute()
+        if operator
+        else Path(platformdirs.user_config_dir("flowmetal"), "registries.toml"),
+    )

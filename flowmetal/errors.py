@@ -5,6 +5,11 @@
     │   ├── LanguageError     flow text that cannot be loaded or started         exit 2
     │   ├── UnknownRunError   no such run in this home                           exit 2
     │   └── ConflictError     the run id exists with another meaning             exit 2
+    ├── PackageError          a package that may not be used as it is            exit 2
+    │   ├── NotLockedError    the lock does not cover it, and it is frozen       exit 6
+    │   ├── NotCachedError    it is not on this machine, and we are offline      exit 7
+    │   ├── UnreachableError  where it comes from does not answer, or not so     exit 8
+    │   └── DigestError       it is not what it was: both digests are named      exit 9
     ├── ValueCodecError       a value that cannot cross a boundary               exit 2
     ├── HomeError             the home cannot be used: not writable, newer …     exit 3
     │   ├── JournalError      damaged bytes, with the key that holds them        exit 3
@@ -31,6 +36,10 @@ EXIT_USAGE = 2
 EXIT_HOME = 3
 EXIT_MISMATCH = 4
 EXIT_INTERNAL = 5
+EXIT_NOT_LOCKED = 6
+EXIT_NOT_CACHED = 7
+EXIT_UNREACHABLE = 8
+EXIT_DIGEST = 9
 EXIT_INTERRUPTED = 130
 
 
@@ -82,6 +91,36 @@ class UnknownRunError(UsageError):
 
 class ConflictError(UsageError):
     """The run id exists already with another flow, other arguments or other grants."""
+
+
+class PackageError(FlowmetalError):
+    """A package that may not be used as it is: damaged, against its own document, or not accepted."""
+
+    exit_code = EXIT_USAGE
+
+
+class NotLockedError(PackageError):
+    """The lock does not cover what the program needs, and may not be changed."""
+
+    exit_code = EXIT_NOT_LOCKED
+
+
+class NotCachedError(PackageError):
+    """A package is not on this machine, and no socket may be opened."""
+
+    exit_code = EXIT_NOT_CACHED
+
+
+class UnreachableError(PackageError):
+    """The place that a package comes from does not answer, or has nothing of it."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class DigestError(PackageError):
+    """A version is not what it was when it was first seen; the message names both digests."""
+
+    exit_code = EXIT_DIGEST
 
 
 class ValueCodecError(FlowmetalError):

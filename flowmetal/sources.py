@@ -12,6 +12,7 @@ from typing import Final
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
 from flowmetal.language.labels import PRELUDE_MAIN, carried_file, is_carried
 from flowmetal.language.scan import MAX_SOURCE_BYTES, decode_source
+from flowmetal.package_graph import PackageSource
 
 PROJECT_FILE: Final = "flowmetal.toml"
 _PLUG: Final = "    # Those of plug-ins come here."
@@ -21,12 +22,14 @@ _PLUG: Final = "    # Those of plug-ins come here."
 class FileSources:
     """Modules below ``root``; ``prelude`` is the directory of the prelude's files and of what else is carried.
 
-    ``plugged_in`` are the names, such as ``greeting.greet``, of effects that the prelude has beside its own.
+    ``plugged_in`` are the names, such as ``greeting.greet``, of effects that the prelude has beside its own;
+    ``packages`` is where packages come from.
     """
 
     root: Path
     prelude: Path
     plugged_in: tuple[str, ...] = ()
+    packages: PackageSource | None = None
 
     def text_of(self, label: str) -> str:
         """The text of a module.

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import click
 
-from flowmetal.cli.options import json_option, limit_option
+from flowmetal.cli.options import json_option, limit_option, package_options
 
 
 @click.command(name="check")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @limit_option
+@package_options
 @json_option("Print an array of objects: file, line, column, message, help.")
-def command(files: tuple[str, ...], limits: tuple[str, ...], as_json: bool) -> int:
+def command(files: tuple[str, ...], limits: tuple[str, ...], frozen: bool | None, offline: bool, as_json: bool) -> int:
     """Check flow files, and what they load, without running a flow.
 
     Finds what does not parse or load, types that do not fit, unknown names, and calls of flows, of effects and of the
     prelude with wrong arguments.  Silent when all is well; exit code 1 when something was found, 2 when a file cannot
     be read.
     """
+    from flowmetal.assembly import conduct_of
     from flowmetal.cli.findings import check_files
     from flowmetal.cli.limiting import parse_limits
     from flowmetal.cli.text import json_text
 
-    found = check_files(files, parse_limits(limits))
+    found = check_files(files, parse_limits(limits), conduct_of(frozen, offline))
     if as_json:
         data = [
             {

@@ -202,6 +202,8 @@ async def _start_worker() -> tuple[dict[str, bool] | None, Confinement | None]:
 
 
 class _Sources:
+    packages = None
+
     def text_of(self, label: str) -> str:
         return "" if label == _LABEL else FileSources(Path(), prelude_directory()).text_of(label)
 

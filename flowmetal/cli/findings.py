@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowmetal.assembly import locate_program, registry
+from flowmetal.cli.loading_news import tell_of_packages
 from flowmetal.cli.text import continued, drawn, printable
 from flowmetal.engine.checking import check_file
 from flowmetal.language.diagnostics import Diagnostic
+from flowmetal.packages.late import Conduct
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources
 
@@ -34,13 +36,13 @@ class Finding:
         return shown
 
 
-def check_files(files: Iterable[str], limits: Limits) -> list[Finding]:
-    """All that is wrong with files and what they load, each thing once.
+def check_files(files: Iterable[str], limits: Limits, conduct: Conduct | None = None) -> list[Finding]:
+    """All that is wrong with files and what they load, each thing once; ``conduct`` is how packages may be had.
 
     Raises:
         UsageError: a file that cannot be read.
     """
-    return check_programs([locate_program(file) for file in files], limits)
+    return check_programs([locate_program(file, conduct) for file in files], limits)
 
 
 def check_programs(programs: list[tuple[str, FileSources]], limits: Limits) -> list[Finding]:
@@ -58,4 +60,5 @@ def check_programs(programs: list[tuple[str, FileSources]], limits: Limits) -> l
             name, line, column = (*each.place.split(":"), "0", "0")[:3]
             finding = Finding(name, int(line), int(column), each)
             found.setdefault((str(sources.root), name, finding.line, finding.column), finding)
+        tell_of_packages(sources)
     return list(found.values())

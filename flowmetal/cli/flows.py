@@ -6,24 +6,26 @@ from typing import Any
 
 import click
 
-from flowmetal.cli.options import json_option, limit_option
+from flowmetal.cli.options import json_option, limit_option, package_options
 
 
 @click.command(name="flows")
 @click.argument("file", metavar="FILE", type=click.Path())
 @limit_option
+@package_options
 @json_option("Print an array of objects: name, flow, place, doc, declared, arguments.")
-def command(file: str, limits: tuple[str, ...], as_json: bool) -> int:
+def command(file: str, limits: tuple[str, ...], frozen: bool | None, offline: bool, as_json: bool) -> int:
     """List the flows of a file with their arguments, types, defaults and docs.
 
     The file is loaded in a sandboxed worker; nothing of it is run.
     """
     import asyncio
 
-    from flowmetal.assembly import locate_program
+    from flowmetal.assembly import conduct_of, locate_program
     from flowmetal.cli.flow_arguments import usage_of
     from flowmetal.cli.flow_listing import argument_lines, name_of, own_flows
     from flowmetal.cli.limiting import parse_limits
+    from flowmetal.cli.loading_news import tell_of_packages
     from flowmetal.cli.text import json_text, printable
     from flowmetal.engine.programs import Programs
     from flowmetal.engine.table import ProgramState
@@ -31,7 +33,7 @@ def command(file: str, limits: tuple[str, ...], as_json: bool) -> int:
     from flowmetal.values import to_json_data
 
     all_limits = parse_limits(limits)
-    label, sources = locate_program(file)
+    label, sources = locate_program(file, conduct_of(frozen, offline))
 
     async def load() -> ProgramState:
         programs = Programs(lambda *_: None, lambda *_: None, lambda: None)
@@ -41,6 +43,7 @@ def command(file: str, limits: tuple[str, ...], as_json: bool) -> int:
             programs.close()
 
     flows = own_flows(asyncio.run(load()))
+    tell_of_packages(sources)
     if as_json:
         data: list[dict[str, Any]] = []
         for flow in flows:

@@ -11,7 +11,7 @@ from flowmetal.errors import FlowmetalError, UsageError
 
 RUN_OPTIONS: Final = (
     *("--id", "--allow", "--allow-all", "--allow-for", "--deny", "--on-deny", "--label", "--timeout", "--args"),
-    *("--limit", "--home", "--quiet", "--json", "--help"),
+    *("--limit", "--frozen", "--no-frozen", "--offline", "--home", "--quiet", "--json", "--help"),
 )
 """The long options of ``flowmetal run`` itself, which win over a flow's of the same name."""
 
@@ -66,6 +66,17 @@ def allow_for_option(function: F) -> F:
         help="Allow one loaded package an effect, of what the run is allowed; may be repeated. `none` in its place "
         "allows it nothing.",
     )(function)
+
+
+def package_options(function: F) -> F:
+    """Adds ``--frozen`` and ``--offline``."""
+    frozen = click.option(
+        "--frozen/--no-frozen",
+        default=None,
+        help="Load only packages that the lock has, and leave it as it is. Default: when CI is set.",
+    )
+    offline = click.option("--offline", is_flag=True, help="Open no socket for packages: use what is on this machine.")
+    return frozen(offline(function))
 
 
 def limit_option(function: F) -> F:

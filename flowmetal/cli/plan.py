@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flowmetal.cli.options import DURATION, RUN_ID, home_option, json_option, limit_option
+from flowmetal.cli.options import DURATION, RUN_ID, home_option, json_option, limit_option, package_options
 from flowmetal.cli.run import RunCommand, has_file
 
 _TIMEOUT_SECONDS = 60.0
@@ -44,6 +44,7 @@ _TIMEOUT_SECONDS = 60.0
     "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
 )
 @limit_option
+@package_options
 @home_option
 @json_option("Print one object: status, result or failure, grants, options, never, given, actions.")
 @click.pass_context

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from flowmetal.assembly import home_path, locate_program, open_pretence, pretend, registry
+from flowmetal.assembly import conduct_of, home_path, locate_program, open_pretence, pretend, registry
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import Interrupted, drive
@@ -18,6 +18,7 @@ from flowmetal.cli.event_lines import in_order
 from flowmetal.cli.flow_arguments import read_arguments
 from flowmetal.cli.granting import trusted_project
 from flowmetal.cli.limiting import parse_limits
+from flowmetal.cli.loading_news import tell_of_packages
 from flowmetal.cli.log_tree import print_plan
 from flowmetal.cli.needs import Needs
 from flowmetal.cli.outcomes import failure_lines
@@ -52,6 +53,8 @@ def plan_target(
     limits: tuple[str, ...],
     home: str | None,
     as_json: bool,
+    frozen: bool | None = None,
+    offline: bool = False,
     spare: Launched | None = None,
 ) -> int:
     """Plans ``FILE[:FLOW]``; the exit code.  ``spare`` is a worker that is coming up already.
@@ -66,13 +69,14 @@ def plan_target(
     if from_run is not None:
         existing = open_existing(home)
         recorded = recorded_results(existing, existing.require(from_run).run_id, effects)
-    label, sources = locate_program(file)
+    label, sources = locate_program(file, conduct_of(frozen, offline), home)
     project = trusted_project(sources.root, home)
     all_limits = parse_limits(limits, project.limits)
     stubs, needs, clock = Stubs(effects, samples, recorded), Needs(), SimulatedClock()
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         program = await engine.load(label, sources, all_limits)
+        tell_of_packages(sources)
         if "--help" in theirs:
             print(flow_listing.help_text(program, file, name))
             return EXIT_OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flowmetal.cli.options import RUN_ID, allow_option, home_option, json_option, quiet_option
+from flowmetal.cli.options import RUN_ID, allow_option, home_option, json_option, package_options, quiet_option
 
 
 @click.command(name="rerun")
@@ -19,6 +19,7 @@ from flowmetal.cli.options import RUN_ID, allow_option, home_option, json_option
 @click.option("--id", "new_id", metavar="ID", help="The id of the new run. Default: a new one.")
 @click.option("--file", "file", metavar="FILE", type=click.Path(), help="The flow file. Default: where it was then.")
 @allow_option
+@package_options
 @home_option
 @quiet_option
 @json_option('Print one object: {"run", "flow", "status", "result" or "failure", "seconds"}.')
@@ -29,6 +30,8 @@ def command(
     new_id: str | None,
     file: str | None,
     allow: tuple[str, ...],
+    frozen: bool | None,
+    offline: bool,
     home: str | None,
     quiet: bool,
     as_json: bool,
@@ -40,5 +43,5 @@ def command(
     """
     from flowmetal.cli.rerunning import Rerun, rerun
 
-    asked = Rerun(run_id, from_action, settings, new_id, file, allow)
+    asked = Rerun(run_id, from_action, settings, new_id, file, allow, frozen, offline)
     return rerun(asked, home=home, quiet=quiet, as_json=as_json)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowmetal.assembly import locate_program
+from flowmetal.assembly import conduct_of, locate_program
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_end
+from flowmetal.cli.loading_news import tell_of_packages
 from flowmetal.cli.outcomes import finish
 from flowmetal.cli.reading import load, open_existing, root_only, started_of
 from flowmetal.engine.engine import Engine
@@ -44,6 +45,8 @@ class Rerun:
     new_id: str | None
     file: str | None
     allow: tuple[str, ...]
+    frozen: bool | None = None
+    offline: bool = False
 
 
 def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool) -> int:
@@ -58,12 +61,13 @@ def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool) -> int:
     facts = started_of(existing, source.run_id)
     upto = _sequence_before(existing, source, asked.from_action) if asked.from_action else 0
     file = _file_of(source, facts, asked.file)
-    label, sources = locate_program(file)
+    label, sources = locate_program(file, conduct_of(asked.frozen, asked.offline), home)
     grants = GrantSet.from_data(facts["grants"]).widen(parse_grants(asked.allow, (), working_directory()))
     new_id = check_user_id(asked.new_id) if asked.new_id else new_run_id(Path(file).stem, time.time())
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         program = await engine.load(label, sources, Limits.from_data(facts["limits"]))
+        tell_of_packages(sources)
         request = _request(journal, program, source, facts, asked, new_id, grants, upto, file)
         begun = engine.begin(program, request)
         if begun.outcome != "started":

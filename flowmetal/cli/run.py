@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from flowmetal.cli.options import DURATION, grant_options, home_option, json_option, limit_option, quiet_option
+from flowmetal.cli.options import (
+    DURATION,
+    grant_options,
+    home_option,
+    json_option,
+    limit_option,
+    package_options,
+    quiet_option,
+)
 
 
 class RunCommand(click.Command):
@@ -79,6 +87,7 @@ class RunCommand(click.Command):
     "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
 )
 @limit_option
+@package_options
 @home_option
 @quiet_option
 @json_option('Print one object: {"run", "flow", "status", "result" or "failure", "seconds"}.')

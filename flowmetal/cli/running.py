@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from flowmetal.assembly import locate_program, plugins
+from flowmetal.assembly import conduct_of, locate_program, plugins
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
@@ -51,6 +51,8 @@ def run_target(
     home: str | None,
     quiet: bool,
     as_json: bool,
+    frozen: bool | None = None,
+    offline: bool = False,
     spare: Launched | None = None,
 ) -> int:
     """Runs ``FILE[:FLOW]``; the exit code.  ``spare`` is a worker that is coming up already.
@@ -63,7 +65,7 @@ def run_target(
     labels_given = parse_labels(labels)
     asked = parse_grants(allow, deny, working_directory(), allow_for=allow_for)
     chosen = check_user_id(run_id) if run_id is not None else new_run_id(Path(file).stem, now)
-    label, sources = locate_program(file)
+    label, sources = locate_program(file, conduct_of(frozen, offline), home)
     project = trusted_project(sources.root, home)
     grants, notices = all_granted(asked, allow_all, project)
     notices = [*notices, *plugins().problems]
@@ -72,6 +74,8 @@ def run_target(
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
         program = await engine.load(label, sources, all_limits)
+        for news in sources.packages.notices if sources.packages is not None else ():
+            display.notice(news)
         if wants_help:
             print(flow_listing.help_text(program, file, name))
             return EXIT_OK

@@ -115,6 +115,10 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     data["on_deny"] = facts.get("on_deny") or "err"
     data["base_dir"] = facts.get("base_dir", "")
     data["program"] = header.program
+    data["packages"] = [
+        {"package": package, "version": version, "tree": tree}
+        for package, version, tree, _ in facts.get("packages", [])
+    ]
     data["code"] = {short_name(label): digest for label, digest in facts.get("program", [])}
     data["versions"] = facts.get("versions", {})
     data["limits"] = facts.get("limits", {})
@@ -160,6 +164,10 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ),
         ("if not granted", "it waits for a grant" if data["on_deny"] == "wait" else None),
         ("relative to", data["base_dir"]),
+        *(
+            ("packages" if at == 0 else "", f"{each['package']} {each['version'] or '(a folder)'}  {each['tree']}")
+            for at, each in enumerate(data["packages"])
+        ),
         ("code", data["program"]),
         *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],
         ("versions", ", ".join(f"{name} {value}" for name, value in data["versions"].items())),

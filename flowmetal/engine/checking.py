@@ -7,7 +7,7 @@ from typing import Any
 
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.supply import SourceProvider, supply
+from flowmetal.engine.supply import SourceProvider, answer
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import LanguageError
 from flowmetal.language.diagnostics import Diagnostic
@@ -28,8 +28,9 @@ async def check_file(
     def spoke(worker: WorkerProcess, messages: list[list[Any]]) -> None:
         for message in messages:
             if message[0] == "need":
-                worker.send(["sources", *supply(program, provider, message[1])])
-                worker.flush()
+                answer(program, provider, message[1], worker)
+            elif message[0] == "checked" and program.refusal is not None and not checked.done():
+                checked.set_exception(program.refusal)
             elif message[0] == "checked" and not checked.done():
                 found = [each for each in message[1] if type(each) is list and each]
                 checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in found])
@@ -50,6 +51,8 @@ async def check_file(
             place=main.removeprefix("//"),
         ) from None
     finally:
+        if program.resolving is not None:
+            program.resolving.cancel()
         worker.stop()
 
 

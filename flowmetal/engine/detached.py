@@ -60,6 +60,7 @@ def _begin(runs: Runs, engine_id: bytes, run: HotRun, action: OpenAction, args: 
         labels=fields["labels"],
         on_deny=parent.on_deny,
         file=fields.get("file", ""),
+        packages=fields.get("packages", []),
     )
     header = Header(
         run_id=run_id,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess, want_of_memory
-from flowmetal.engine.supply import SourceProvider, first_of, supply
+from flowmetal.engine.supply import SourceProvider, answer, first_of, pinned_rules, placed
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
 from flowmetal.language.diagnostics import Diagnostic
@@ -79,16 +79,20 @@ class Programs:
         try:
             await loaded
         finally:
+            if program.resolving is not None:
+                program.resolving.cancel()
             del self._loading[id(program)]
             del self._providers[id(program)]
         return program
 
-    def pinned(self, key: str, main: str, sources: Callable[[], dict[str, str]], limits: Limits) -> ProgramState:
+    def pinned(
+        self, key: str, main: str, sources: Callable[[], dict[str, str]], limits: Limits, packages: list[list[str]]
+    ) -> ProgramState:
         """The program of a recorded run; ``key`` tells programs apart, ``sources`` reads the pinned code."""
         state = self._states.pop(key, None)
         if state is None or state.failed_loads >= _MAX_FAILED_LOADS:
             # Those that could not go on for want of it were given up; who asks now may be luckier.
-            state = ProgramState(main, sources(), limits)
+            state = ProgramState(main, sources(), limits, rules=pinned_rules(packages))
         self._states[key] = state
         return state
 
@@ -118,7 +122,7 @@ class Programs:
             program.worker = worker
             self._by_worker[worker] = program
             # What does not fit one frame the worker asks for.
-            worker.send(["program", program.main, first_of(program.sources, list(program.sources))])
+            worker.send(["program", program.main, first_of(program.sources, list(program.sources)), program.rules])
             worker.flush()
             self._watch()
         return program.is_loaded
@@ -158,8 +162,7 @@ class Programs:
             versions = list(message[1].items())[:_MAX_VERSIONS]
             program.versions = {str(name)[:_MAX_VERSION]: str(value)[:_MAX_VERSION] for name, value in versions}
         elif kind == "need":
-            worker.send(["sources", *supply(program, self._providers.get(id(program)), message[1])])
-            worker.flush()
+            answer(program, self._providers.get(id(program)), message[1], worker)
         elif kind == "loaded":
             try:
                 flows = [FlowInfo.from_data(each) for each in message[1]]
@@ -179,7 +182,8 @@ class Programs:
             self._ready()
         elif kind == "invalid":
             parts = [str(part) for part in message[1][:5]]
-            self._loaded(program, Diagnostic(*(parts or ["the program cannot be loaded"])).to_error())
+            found = Diagnostic(*(parts or ["the program cannot be loaded"])).to_error()
+            self._loaded(program, found if program.refusal is None else placed(program.refusal, found))
         elif kind != "fault":
             worker.kill(f"it sent {kind} before its program was loaded")
 
@@ -220,7 +224,8 @@ class Programs:
         self._watching = None
         now = time.monotonic()
         for worker, program in list(self._by_worker.items()):
-            busy = not program.is_loaded or any(run.is_executing for run in program.hot.values())
+            loading = not program.is_loaded and program.resolving is None
+            busy = loading or any(run.is_executing for run in program.hot.values())
             if not busy:
                 worker.last_heard = now
                 continue

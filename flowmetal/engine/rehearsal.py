@@ -27,6 +27,7 @@ from flowmetal.errors import JournalError
 from flowmetal.journal.headers import Header, program_digest
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import sort_key
+from flowmetal.package_graph import PackageSource
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.settings import Limits
 
@@ -41,6 +42,11 @@ class _Remembering:
     def __init__(self, inner: SourceProvider) -> None:
         self._inner = inner
         self._texts: dict[str, str] = {}
+
+    @property
+    def packages(self) -> PackageSource | None:
+        """Where packages come from; the lock sees to it that they are the same."""
+        return self._inner.packages
 
     def text_of(self, label: str) -> str:
         """The text of a module.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from flowmetal.engine.attempts import packed_policy, with_deadline
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.programs import Programs, program_key
+from flowmetal.engine.supply import packages_of
 from flowmetal.engine.table import ProgramState, RootState
 from flowmetal.journal import events
 from flowmetal.journal.blobs import externalize
@@ -70,6 +71,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         deadline_ms=request.deadline_ms,
         on_deny=request.on_deny,
         file=request.file,
+        packages=packages_of(program),
     )
     flow = program.flows.get(request.flow)
     policy = packed_policy(flow.policy) if flow is not None else b""
@@ -111,7 +113,11 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
     limits = Limits.from_data(fields["limits"])
     key = program_key(header.program, header.grants_digest, limits)
     program = programs.pinned(
-        key, fields["main"], lambda: {label: journal.code(digest) for label, digest in fields["program"]}, limits
+        key,
+        fields["main"],
+        lambda: {label: journal.code(digest) for label, digest in fields["program"]},
+        limits,
+        fields.get("packages", []),
     )
     return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits, fields.get("on_deny", ""))
 

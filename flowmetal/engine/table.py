@@ -6,15 +6,17 @@ for, so that a hundred thousand sleepers cost next to nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.errors import FlowmetalError
+from flowmetal.errors import FlowmetalError, PackageError
 from flowmetal.journal.headers import Header
 from flowmetal.language.flows import FlowInfo
+from flowmetal.package_graph import Graph
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.settings import Limits
 from flowmetal.values import Wire
@@ -38,6 +40,14 @@ class ProgramState:
     labels: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     failed_loads: int = 0
+    # The packages it was loaded with; None of a program that needs none, or is pinned.
+    graph: Graph | None = None
+    # What its worker is told of packages; see ``supply``.
+    rules: dict[str, list[Any]] = field(default_factory=dict)
+    # Packages are being fetched: the worker waits for us.
+    resolving: asyncio.Task[None] | None = None
+    # Why they could not be had, for whoever waits for the program.
+    refusal: PackageError | None = None
     ready: deque[Start] = field(default_factory=deque)
     alone: deque[Start] = field(default_factory=deque)
     hot: dict[str, HotRun] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn
 from flowmetal.engine.rehearsal import Rehearsal, digest_of_program
 from flowmetal.engine.starting import code_of
-from flowmetal.engine.supply import SourceProvider
+from flowmetal.engine.supply import SourceProvider, packages_of
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import RunBusyError
 from flowmetal.journal.code_change import NewCode, change_code
@@ -135,7 +135,7 @@ class Upgrader:
     def _move(self, root_id: str, owner: Ownership, program: ProgramState) -> None:
         digests = code_of(program)
         texts = {digest: program.sources[label] for label, digest in digests.items()}
-        code = NewCode(list(digests.items()), texts, program.versions, self._file)
+        code = NewCode(list(digests.items()), texts, program.versions, self._file, packages_of(program))
         journal = self._journal
         change_code(
             journal.store,

@@ -7,7 +7,7 @@ history.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from flowmetal.journal.headers import program_digest, put_header, read_header
 from flowmetal.journal.keys import event_key, events_range, own_range, place_of, sequence_of
 from flowmetal.journal.store import Store, View
 
-_CHANGED: Final = ("program", "versions", "file")
+_CHANGED: Final = ("program", "versions", "file", "packages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,14 @@ class NewCode:
     """What a run is to go on with.
 
     ``program`` is the code graph as (label, hex sha256) in load order, ``texts`` maps hex sha256 to module text,
-    ``file`` is the path of the main file, absolute.
+    ``file`` is the path of the main file, absolute; ``packages`` are those of the graph.
     """
 
     program: list[tuple[str, str]]
     texts: Mapping[str, str]
     versions: Mapping[str, str]
     file: str
+    packages: Sequence[Sequence[str]] = ()
 
     @property
     def digest(self) -> str:
@@ -116,7 +117,9 @@ def change_code(
             if update.get("code", key) is None:
                 update.put("code", key, text.encode())
         meta.next_number(update, "code")
-        event = events.code_changed(now_ms, code.program, versions=code.versions, file=code.file)
+        event = events.code_changed(
+            now_ms, code.program, versions=code.versions, file=code.file, packages=code.packages
+        )
         update.put_many("events", [(event_key(root_id.encode(), last_sequence + 1), event)])
         put_header(update, replace(header, program=code.digest, owner=b""), header)
         for run_id in below:

@@ -57,6 +57,7 @@ KEYS: Final = {
     "since_ms": "E",
     "sender": "A",
     "read": "Y",
+    "packages": "K",
 }
 """Long name → the letter on disk."""
 
@@ -121,6 +122,7 @@ _TYPES: Final = {
     "since_ms": "int",
     "sender": "str",
     "read": "count",
+    "packages": "packages",
 }
 
 
@@ -137,7 +139,7 @@ def _schema(required: str, optional: str = "") -> Schema:
     return Schema({name: _TYPES[name] for name in names + optional.split()}, frozenset(names))
 
 
-_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms on_deny file"
+_ROOT_FIELDS: Final = "program main limits grants base_dir nonce versions labels deadline_ms on_deny file packages"
 
 SCHEMAS: Final = {
     "started": _schema("flow name args detached", f"line modules policy {_ROOT_FIELDS}"),
@@ -150,7 +152,7 @@ SCHEMAS: Final = {
     "grants": _schema("grants"),
     "log": _schema("after index text fields line level"),
     "cancel_requested": _schema("reason"),
-    "code_changed": _schema("program", "versions file"),
+    "code_changed": _schema("program", "versions file packages"),
     "finished": _schema("status value"),
     "asked": _schema("number reason text"),
     "paused": _schema("since_ms reason"),
@@ -174,6 +176,12 @@ def _is_program(value: Any) -> bool:
     )
 
 
+def _is_packages(value: Any) -> bool:
+    return type(value) is list and all(
+        type(row) is list and len(row) == 4 and all(type(text) is str for text in row) for row in value
+    )
+
+
 def _is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
@@ -187,6 +195,7 @@ _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     "texts": lambda value: type(value) is list and all(type(text) is str for text in value),
     "counts": lambda value: type(value) is list and all(map(_is_count, value)),
     "program": _is_program,
+    "packages": _is_packages,
     "nonce": lambda value: type(value) is bytes and len(value) == 16,
     "payload": lambda value: type(value) is bytes or is_reference(value),
     "status": lambda value: value in FINAL_STATUSES,

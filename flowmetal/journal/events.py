@@ -16,7 +16,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | grants | more was granted at a resume | grants |
 | log | a flow printed | after (action number), index (k-th line after it), text, fields, line, level |
 | cancel_requested | someone asked for the end | reason |
-| code_changed | a person let a run go on with other code | program; versions, file |
+| code_changed | a person let a run go on with other code | program; versions, file, packages |
 | finished | a run ended | status, value |
 | asked | an action waits for a person | number, reason (input, grant, interrupted), text (the question) |
 | paused | a root run that was paused is taken up again | since_ms (when it was paused), reason |
@@ -59,7 +59,8 @@ class RootFacts:
     """What only a root's ``started`` holds: all that a resume needs, for ever.
 
     ``program`` is the code graph as (label, hex sha256) in load order, ``main`` the label of the file that was
-    started, ``nonce`` 16 random bytes, ``deadline_ms`` a wall clock or None; the rest is plain data.
+    started, ``nonce`` 16 random bytes, ``deadline_ms`` a wall clock or None, ``packages`` those that have modules in
+    it, each as id, version, digest of its listing and entry; the rest is plain data.
     """
 
     program: Pairs
@@ -73,6 +74,7 @@ class RootFacts:
     deadline_ms: int | None = None
     on_deny: str = ""
     file: str = ""
+    packages: Sequence[Sequence[str]] = ()
 
 
 def _seal(fields: dict[str, Any]) -> bytes:
@@ -114,6 +116,8 @@ def started(
             fields["W"] = root.on_deny
         if root.file:
             fields["R"] = root.file
+        if root.packages:
+            fields["K"] = [list(row) for row in root.packages]
     return _seal(fields)
 
 
@@ -231,13 +235,22 @@ def cancel_requested(at_ms: int, reason: str) -> bytes:
     return _seal({"k": 10, "t": at_ms, "z": reason})
 
 
-def code_changed(at_ms: int, program: Pairs, *, versions: Mapping[str, str] | None = None, file: str = "") -> bytes:
-    """From here on the run uses this code graph; ``versions`` and ``file`` as in ``RootFacts``."""
+def code_changed(
+    at_ms: int,
+    program: Pairs,
+    *,
+    versions: Mapping[str, str] | None = None,
+    file: str = "",
+    packages: Sequence[Sequence[str]] | None = None,
+) -> bytes:
+    """From here on the run uses this code graph; ``versions``, ``file`` and ``packages`` as in ``RootFacts``."""
     fields: dict[str, Any] = {"k": 11, "t": at_ms, "p": program}
     if versions:
         fields["V"] = versions
     if file:
         fields["R"] = file
+    if packages is not None:
+        fields["K"] = [list(row) for row in packages]
     return _seal(fields)
 
 

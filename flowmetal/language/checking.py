@@ -24,7 +24,7 @@ from flowmetal.language.calls import (
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.hints import CONTEXT_FIELDS
-from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, resolve_load, short_name
+from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, short_name
 from flowmetal.language.members import members_of
 from flowmetal.language.modules import Modules, load_line, prelude_names
 from flowmetal.language.program import Program, Tick
@@ -96,7 +96,7 @@ class _Checker:
                 self._flows.setdefault(info.label, {})[info.global_name] = signature
         for label in self._modules.in_order(PRELUDE_MAIN):
             loads = {
-                load.module_id: self._interfaces[resolve_load(label, load.module_id)]
+                load.module_id: self._interfaces[self._modules.resolve(label, load.module_id)]
                 for load in self._modules.tree(label).loads()
             }
             self._interfaces[label] = self._modules.tree(label).typecheck(make_prelude_globals(), loads)[1]
@@ -115,7 +115,7 @@ class _Checker:
             if name.startswith(CONTEXT) or name.partition(".")[0] in self._prelude_names
         }
         for load in self._modules.tree(label).loads():
-            source = resolve_load(label, load.module_id)
+            source = self._modules.resolve(label, load.module_id)
             flows = self._prelude if source == PRELUDE_MAIN else self._flows.get(source, {})
             for own, theirs in load.symbols.items():
                 known.pop(own, None)
@@ -138,7 +138,7 @@ class _Checker:
         loads = {}
         for load in self._modules.tree(label).loads():
             taken.update(load.symbols)
-            loads[load.module_id] = self._interfaces[resolve_load(label, load.module_id)]
+            loads[load.module_id] = self._interfaces[self._modules.resolve(label, load.module_id)]
         free = [name for name in self._prelude_names if name not in taken]
         front = f'{load_line(PRELUDE_MAIN, free)}\n__name__ = ""\n'
         tree = self._modules.parse_text(label, front + text)

@@ -1,9 +1,14 @@
 """Labels: the names of modules.
 
-The main file and what it loads relatively are ``//dir/file.flow``, counted from the program's root directory.  The
-packages that Flowmetal carries are ``pkg.flowmetal.io/v1/NAME``, their files ``pkg.flowmetal.io/v1/NAME//file.flow``;
-the package's name alone means its ``NAME.flow``.  Only the prelude may ask the host, the others are ordinary modules.
-Resolving is pure text: nothing here touches a disk.
+The main file and what it loads relatively are ``//dir/file.flow``, counted from the program's root directory.  A module
+of a package is ``host/path//dir/file.flow``, without a version: of a package, a program has one.  The packages that
+Flowmetal carries are ``pkg.flowmetal.io/v1/NAME``; the name alone means the package's ``NAME.flow``, of others the
+entry that their manifest names.  Only the prelude may ask the host, the others are ordinary modules.  Resolving is pure
+text: nothing here touches a disk.
+
+What a package's modules may load is in its *rules*, which come from manifests.  While a program is loaded they are not
+known at first: then a load of a package means a *request*, which is what was written, in one form; see
+``package_loads``.
 """
 
 from __future__ import annotations
@@ -12,8 +17,10 @@ import re
 from typing import Final
 
 from flowmetal.errors import LanguageError, did_you_mean
+from flowmetal.language.package_loads import Rules, is_package_load, parse_load, resolve_package
 
-_CARRIED: Final = "pkg.flowmetal.io/v1/"
+_CARRIED_HOST: Final = "pkg.flowmetal.io/"
+_CARRIED: Final = f"{_CARRIED_HOST}v1/"
 PRELUDE: Final = f"{_CARRIED}prelude"
 PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery", f"{_CARRIED}testing", f"{_CARRIED}time")
 """The packages that are carried with Flowmetal."""
@@ -22,10 +29,13 @@ _PRELUDE_ONLY: Final = f"{PRELUDE}//wire.flow"
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _MAX_LABEL: Final = 200
+_NO_RULES: Final[Rules] = {}
 
 
-def resolve_load(loader: str, written: str) -> str:
+def resolve_load(loader: str, written: str, rules: Rules = _NO_RULES) -> str:
     """The label meant by ``load(written, …)`` in the module ``loader``.
+
+    Without rules a package is not looked up: the answer is then the request for it, ``host/path@version//file.flow``.
 
     Raises:
         LanguageError: a form that is no label, with the right form where one can be guessed.
@@ -43,6 +53,10 @@ def resolve_load(loader: str, written: str) -> str:
         return f"{package}//{_normal(written[2:].split('/'), written)}"
     if written.startswith(("./", "../")):
         return f"{package}//{_normal(own_file.split('/')[:-1] + written.split('/'), written)}"
+    if is_package_load(written) and not wanted.startswith(_CARRIED_HOST):
+        asked = parse_load(written)
+        file = _normal(asked.file.split("/"), written) if asked.file else ""
+        return resolve_package(package, asked, file, written, rules) if rules else asked.text(file)
     raise _not_a_label(written)
 
 
@@ -77,7 +91,7 @@ def _normal(segments: list[str], written: str) -> str:
 def _not_a_label(written: str) -> LanguageError:
     if re.match(r"\w+://", written):
         return LanguageError(
-            f'load("{written}") is not a label', remedy="packages by URL come in a later version: copy the file"
+            f'load("{written}") is not a label', remedy='a package is named without a scheme: "host/path"'
         )
     bare = written.lstrip(":/")
     if written.startswith("pkg.flowmetal.io/"):
@@ -99,7 +113,7 @@ def _not_a_label(written: str) -> LanguageError:
         )
     return LanguageError(
         f'load("{written}") is not a label',
-        remedy='write "./file.flow" or "//folder/file.flow"; packages by URL come in a later version',
+        remedy='write "./file.flow", "//folder/file.flow", or "host/path" of a package',
     )
 
 

@@ -16,6 +16,7 @@ from flowmetal.errors import LanguageError
 from flowmetal.language.diagnostics import diagnose, draw
 from flowmetal.language.dialect import make_dialect
 from flowmetal.language.labels import is_prelude, resolve_load, short_name
+from flowmetal.language.package_loads import Rules
 from flowmetal.language.scan import scan
 
 PRIVATE: Final = "flowmetal__"
@@ -34,10 +35,24 @@ class Modules:
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self.sources = dict(sources)
+        self._rules: Rules = {}
         self._dialect = make_dialect()
         self._trees: dict[str, starlark.AstModule] = {}
         self._loads: dict[str, dict[str, int]] = {}
         self._names: dict[str, set[str]] = {}
+
+    def take_rules(self, rules: Rules) -> None:
+        """What the packages of the program may load: what was asked for meanwhile is read anew."""
+        self._rules = rules
+        self._loads.clear()
+
+    def resolve(self, loader: str, written: str) -> str:
+        """The label that a load string means; see ``labels.resolve_load``.
+
+        Raises:
+            LanguageError: it is none.
+        """
+        return resolve_load(loader, written, self._rules)
 
     def parse_text(self, name: str, text: str) -> starlark.AstModule:
         """The syntax tree of a text of the loader's own."""
@@ -79,7 +94,7 @@ class Modules:
             for load in self.tree(label).loads():
                 line = self._line_of(label, load.module_id)
                 try:
-                    found.setdefault(resolve_load(label, load.module_id), line)
+                    found.setdefault(self.resolve(label, load.module_id), line)
                 except LanguageError as error:
                     raise self._at(label, line, error) from None
             self._loads[label] = found

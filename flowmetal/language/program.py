@@ -27,7 +27,7 @@ from flowmetal.language.dialect import make_globals, make_prelude_globals
 from flowmetal.language.explaining import explain, nothing_started
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import Answer, Host, HostError
-from flowmetal.language.labels import PRELUDE_MAIN, is_carried, is_prelude, resolve_load
+from flowmetal.language.labels import PRELUDE_MAIN, is_carried, is_prelude
 from flowmetal.language.modules import PRIVATE, Modules, is_bound, load_line, prelude_names
 from flowmetal.language.primitives import PRIMITIVES
 from flowmetal.language.registry import GUARD, SCRIPT_NAME, FlowRegistry
@@ -155,7 +155,7 @@ class Program:
         tick: Tick,
         chosen: starlark.Globals | None = None,
     ) -> None:
-        loader = starlark.FileLoader(lambda written: self._frozen[resolve_load(label, written)])
+        loader = starlark.FileLoader(lambda written: self._frozen[self.modules.resolve(label, written)])
         starlark.eval_with(self._options(tick), module, tree, chosen or self._globals, file_loader=loader)
 
     def _finish_flows(self, module: starlark.Module, label: str, first: int, tick: Tick) -> None:

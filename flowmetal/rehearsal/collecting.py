@@ -14,6 +14,7 @@ from flowmetal.assembly import locate_program
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
 from flowmetal.language.labels import resolve_load
 from flowmetal.language.syntax import parse
+from flowmetal.package_graph import PackageSource
 from flowmetal.rehearsal.literals import quoted
 from flowmetal.rehearsal.script import NAMES
 from flowmetal.sources import FileSources, working_directory
@@ -84,6 +85,11 @@ class TestSources:
 
     files: FileSources
     main: str
+
+    @property
+    def packages(self) -> PackageSource | None:
+        """Where packages come from."""
+        return self.files.packages
 
     def text_of(self, label: str) -> str:
         """The text of a module.

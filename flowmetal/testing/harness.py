@@ -26,6 +26,7 @@ from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import sort_key
 from flowmetal.journal.lmdb_store import LmdbStore
 from flowmetal.journal.store import Store
+from flowmetal.package_graph import PackageSource
 from flowmetal.permissions.grants import GrantSet, parse_grants
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate
@@ -46,6 +47,7 @@ class TextSources:
 
     modules: Mapping[str, str]
     prelude: FileSources = field(default_factory=lambda: FileSources(prelude_directory(), prelude_directory()))
+    packages: PackageSource | None = None
 
     def text_of(self, label: str) -> str:
         """The text of a module.

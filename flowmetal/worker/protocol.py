@@ -6,7 +6,7 @@ that begins with its kind.  A *value* is a byte string of ``flowmetal.values`` e
 Worker to engine, all but the first four with run id and incarnation as fields 1 and 2:
 
     hello     versions, level, Landlock's version, reason    see flowmetal/worker/level.py
-    need      labels of modules whose text is wanted
+    need      labels of modules whose text is wanted; of packages requests, until their rules are known
     loaded    flows, labels in load order
     invalid   diagnostic: the program cannot be loaded
     checked   diagnostics of a program that was only checked
@@ -21,9 +21,9 @@ Worker to engine, all but the first four with run id and incarnation as fields 1
 
 Engine to worker:
 
-    program   main label, {label: text}
+    program   main label, {label: text}, {package: rule}  see flowmetal/language/package_loads.py
     check     main label, {label: text}, {effect: […]}    look only: answered by `checked`
-    sources   {label: text}
+    sources   {label: text}, what is wrong with the next one, {package: rule}
     start     run id, incarnation, {…}
     history   run id, incarnation, [event bodies], last
     result    run id, incarnation, number, value

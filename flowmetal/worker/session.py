@@ -14,6 +14,7 @@ from flowmetal.identity import idempotency_key
 from flowmetal.language.checking import check_program
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
+from flowmetal.language.package_loads import Rule
 from flowmetal.language.program import Program
 from flowmetal.settings import Limits
 from flowmetal.worker.channel import Channel
@@ -77,14 +78,15 @@ class Session:
         elif kind == "time":
             self._driver.simulated_us = message[1]
         elif kind == "program":
-            self._load(message[1], message[2])
+            self._load(message[1], message[2], message[3])
         elif kind == "check":
             self._check(message[1], message[2], message[3])
 
     # -- the program -----------------------------------------------------------------------------------
 
-    def _load(self, main: str, sources: dict[str, str]) -> None:
+    def _load(self, main: str, sources: dict[str, str], rules: dict[str, list[Any]]) -> None:
         program = Program(main, sources, self._host, self._limits.call_depth)
+        _take_rules(program, rules)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
         try:
@@ -135,6 +137,7 @@ class Session:
         for message in self._channel.receive():
             if message[0] == "sources":
                 program.modules.sources.update(message[1])
+                _take_rules(program, message[3])
                 if message[2]:
                     error = LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
                     first = next(label for label in missing if label not in message[1])
@@ -180,6 +183,11 @@ class Session:
         except BaseException as error:
             # Panics of the interpreter, exhausted memory, faults of ours: never a result of the flow.
             self.fault(f"{type(error).__name__}: {error}")
+
+
+def _take_rules(program: Program, rules: dict[str, list[Any]]) -> None:
+    if rules:
+        program.modules.take_rules({package: Rule.from_data(data) for package, data in rules.items()})
 
 
 def _spend(budget: list[int]) -> bool:

@@ -96,6 +96,7 @@ facts = st.builds(
     st.none() | times,
     st.sampled_from(["", "wait"]),
     texts,
+    st.lists(st.lists(texts, min_size=4, max_size=4), max_size=2),
 )
 modules = st.lists(texts, max_size=3)
 

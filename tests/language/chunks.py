@@ -126,6 +126,8 @@ def _tell(chunk: Chunk, what: str, rest: str) -> None:
 class Texts:
     """A chunk's files as a program's sources; the prelude's come from where they are."""
 
+    packages = None
+
     def __init__(self, files: dict[str, str]) -> None:
         self._files = files
 

@@ -61,7 +61,7 @@ def test_a_label(loader: str, written: str, label: str) -> None:
         (".//a.flow", "not allowed"),
         ("./.hidden.flow", "not allowed"),
         ("", "not a label"),
-        ("https://example.com/a.flow", "packages by URL come in a later version"),
+        ("https://example.com/a.flow", "without a scheme"),
         ("pkg.flowmetal.io/v2/prelude", PRELUDE),
         ("pkg.flowmetal.io/v1/job", "did you mean `pkg.flowmetal.io/v1/jobs`?"),
         ("pkg.flowmetal.io/v1/jobs//../prelude/wire.flow", "leaves the program's root"),

@@ -1,0 +1,116 @@
+"""One person publishes, another loads: with the commands that people use."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, until
+from tests.packages.registry import DEPLOY, HOST, NOTIFY, publish, write
+
+MAIN = f"""
+load("{DEPLOY}", "deploy", "save")
+load("{DEPLOY}//k8s/names.flow", "name")
+
+def _main(fctx):
+    return deploy(fctx, name)
+
+main = flow(_main)
+saves = flow(lambda fctx: save(fctx))
+"""
+LIB = f"""
+load("{NOTIFY}", "tell")
+load("./inner.flow", "prefix")
+
+def deploy(fctx, name):
+    fctx.actions.sleep(0)
+    return prefix + name + tell()
+
+def save(fctx):
+    return fctx.actions.write("out.txt", "x")
+"""
+
+
+def deploy_files(version: str = "1.0.0") -> dict[str, bytes]:
+    """A package with an entry, an export, and a module of its own."""
+    manifest = (
+        f'[package]\nname = "{DEPLOY}"\nversion = "{version}"\nexports = ["k8s/*.flow"]\n'
+        f'[requires]\n"{NOTIFY}" = "1.0.0"\n[permissions]\nwrite = ["."]\n'
+    )
+    texts = {"flowmetal.toml": manifest, "lib.flow": LIB, "inner.flow": 'prefix = "deployed "\n'}
+    return {name: text.encode() for name, text in {**texts, "k8s/names.flow": 'name = "web"\n'}.items()}
+
+
+def notify_files(version: str = "1.0.0") -> dict[str, bytes]:
+    """A package that no other needs."""
+    manifest = f'[package]\nname = "{NOTIFY}"\nversion = "{version}"\n'
+    return {"flowmetal.toml": manifest.encode(), "lib.flow": b'def tell():\n    return ", told"\n'}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    root = tmp_path / "registry"
+    publish(root, deploy_files(), DEPLOY)
+    publish(root, notify_files(), NOTIFY)
+    return root
+
+
+@pytest.fixture
+def person(tmp_path: Path, registry: Path) -> Cli:
+    folder = tmp_path / "person"
+    write(folder / "main.flow", MAIN.encode())
+    manifest = f'[requires]\n"{DEPLOY}" = "1.0.0"\n[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n'
+    write(folder / "flowmetal.toml", manifest.encode())
+    cli = Cli(folder)
+    cli.environment |= {"FLOWMETAL_CACHE": str(folder / "cache"), "FLOWMETAL_REGISTRIES": str(folder / "none.toml")}
+    cli.environment.pop("CI", None)
+    return cli
+
+
+def test_a_package_is_loaded_locked_and_replayed_without_a_trace_of_it(person: Cli, registry: Path) -> None:
+    waits = person.start("run", "main.flow:saves", "--id", "killed", "--on-deny", "wait", "--allow", "write=.")
+    until(lambda: "asks" in person("show", "killed").out)
+    waits.kill()
+    waits.communicate()
+    done = person("run", "main.flow:main", "--id", "r")
+    assert (done.code, done.out) == (0, "deployed web, told\n"), done.err
+    # Locked: the registry is not asked, whatever may have become of it.
+    shutil.rmtree(registry)
+    done = person("run", "main.flow:main", "--frozen", "--offline")
+    assert (done.code, done.out, done.err) == (0, "deployed web, told\n", "")
+    assert person("check", "main.flow", "--frozen").code == 0
+    # Recorded: neither cache nor lock is looked at.
+    shutil.rmtree(person.folder / "cache")
+    (person.folder / "flowmetal.lock").unlink()
+    shown = person("show", "r", "--json").json
+    assert [(each["package"], each["version"]) for each in shown["packages"]] == [(DEPLOY, "1.0.0"), (NOTIFY, "1.0.0")]
+    done = person("resume", "killed", "--allow-for", DEPLOY, "write=.")
+    assert done.code == 0, done
+    assert person.text("out.txt") == "x"
+    assert person("verify").code == 0
+    done = person("run", "main.flow:main", "--frozen")
+    assert done.code == 6, done
+    assert "is not in the lock" in done.err
+    assert "main.flow:2" in done.err
+
+
+def test_each_reason_has_an_exit_code(person: Cli, registry: Path) -> None:
+    done = person("run", "main.flow:main")
+    assert f"flowmetal.lock: {DEPLOY} 1.0.0 sha256:" in done.err
+    assert "its code may need write=." in done.err
+    person.file("flowmetal.lock", "")
+    frozen = person("run", "main.flow:main", "--frozen")
+    assert (frozen.code, "is not in the lock" in frozen.err) == (6, True), frozen
+    person.file("flowmetal.toml", f'[requires]\n"{DEPLOY}" = "1.0.0"\n')
+    shutil.rmtree(person.folder / "cache")
+    offline = person("run", "main.flow:main", "--offline")
+    assert (offline.code, "is not on this machine" in offline.err) == (7, True), offline
+    person.file("flowmetal.toml", '[requires]\n"localhost:9/x" = "1.0.0"\n')
+    person.file("main.flow", 'load("localhost:9/x", "a")\n')
+    unreachable = person("run", "main.flow")
+    assert (unreachable.code, "cannot reach localhost:9" in unreachable.err) == (8, True), unreachable
+    person.file("main.flow", f'load("{NOTIFY}", "a")\n')
+    unknown = person("run", "main.flow")
+    assert (unknown.code, "flowmetal.toml does not require" in unknown.err) == (2, True), unknown
