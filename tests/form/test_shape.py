@@ -27,6 +27,7 @@ LONGER = {
     "flowmetal/engine/engine.py": "the engine's public face: what may be asked of it, in one place",
     "flowmetal/engine/runs.py": "the one way a result travels; its order is the invariant",
     "flowmetal/journal/journal.py": "the journal's public face: what may be asked of it, in one place",
+    "flowmetal/journal/events.py": "one builder for each kind of event, in one table with its fields",
     "flowmetal/language/arguments.py": "one table of argument types, validated and parsed side by side",
     "flowmetal/language/program.py": "loading is one two-pass state machine over one set of modules",
     "flowmetal/settings.py": "every limit stands here once, with the words that the pages take over",
