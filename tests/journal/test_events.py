@@ -22,7 +22,7 @@ OPTIONAL = {
     "child": ["name"],
     "result": ["late", "by", "taken_from", "read"],
     "signal": ["sender"],
-    "started": ["modules", "on_deny", "file"],
+    "started": ["modules", "on_deny", "file", "packages"],
 }
 """Fields that are not written when they say nothing."""
 
