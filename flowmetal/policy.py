@@ -13,7 +13,7 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.settings import parse_duration
 from flowmetal.values import Failure, Wire, to_text
 
-_LATER: Final = frozenset(["continue_every", "returns"])
+_LATER: Final = frozenset(["continue_every"])
 _TRYING: Final = (
     "retries",
     "retry_delay",
@@ -146,6 +146,8 @@ def check_setting_name(name: str, kind: str) -> None:
     if name in _LATER:
         raise UsageError(f"{where} does not know `{name}` yet: it comes in a later version")
     if name not in known:
+        if name == "returns":
+            raise UsageError(f"{where} has no setting `returns`", remedy="it is of the flow: `flow(f, returns = …)`")
         if kind == "made" and name in _KNOWN["flow"]:
             raise UsageError(f"`{name}` is a setting of one start", remedy=f"write `options(f, {name} = …)`")
         if name == "interrupted":
@@ -155,7 +157,7 @@ def check_setting_name(name: str, kind: str) -> None:
             )
         if name in SETTINGS:
             raise UsageError(f"`{name}` is a setting of flows, not of effects", remedy=f"it takes: {', '.join(known)}")
-        candidates = ("implementation", "args", "name", "doc", "uses", *known) if kind == "made" else known
+        candidates = ("implementation", "args", "name", "doc", "uses", "returns", *known) if kind == "made" else known
         raise UsageError(
             f"{where} has no setting `{name}`{did_you_mean(name, candidates)}",
             remedy=f"it takes: {', '.join(candidates)}",

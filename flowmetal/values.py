@@ -252,9 +252,9 @@ def to_text(wire: Wire, limit: int = 120) -> str:
 class Failure:
     """Why something is Err.
 
-    ``kind`` is one of failed, error, timeout, cancelled, denied, limit, crashed, interrupted, conflict, upstream,
-    effect, and what flows name themselves.  ``source`` is ``file:line``; ``trace`` the interpreter's traceback or "";
-    ``details`` and ``cause`` are wire data, the cause being a failure or None.
+    ``kind`` is one of failed, error, mistyped, timeout, cancelled, denied, limit, crashed, interrupted, conflict,
+    upstream, effect, and what flows name themselves.  ``source`` is ``file:line``; ``trace`` the interpreter's
+    traceback or ""; ``details`` and ``cause`` are wire data, the cause being a failure or None.
     """
 
     kind: str

@@ -21,6 +21,8 @@ from flowmetal.identity import child_id
 from flowmetal.journal.event_schema import KINDS
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.journal import Journal
+from flowmetal.language.flows import FlowInfo
+from flowmetal.language.returns import Misfit
 from flowmetal.policy import policy_items
 from flowmetal.values import Wire, is_ok_packed, pack, substitute_tasks
 
@@ -206,6 +208,17 @@ def _keep(
 def what_of(target: str, settings: Wire) -> str:
     """What a call asks for: the start of a run of its own gives its id, so it is another thing than the flow."""
     return f"{target} detached" if policy_items(settings).get("parent_close") else target
+
+
+def still_fits(flow: FlowInfo | None, value: bytes) -> bool:
+    """Whether an earlier result, Ok, is one that the flow may have today; the code may be another than it was then."""
+    if flow is None or flow.returns is None:
+        return True
+    try:
+        flow.returns.fitted(msgpack.unpackb(value)["result"][1])
+    except Misfit:
+        return False
+    return True
 
 
 def _key_of(what: str, args: list[Wire], kwargs: list[Wire]) -> _Key | None:

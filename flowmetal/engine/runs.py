@@ -16,7 +16,7 @@ import msgpack
 
 from flowmetal.engine.attempts import RETRY, Attempts, has_earlier, packed_policy, sources_of, with_deadline
 from flowmetal.engine.closing import Closing
-from flowmetal.engine.earlier import History, what_of
+from flowmetal.engine.earlier import History, still_fits, what_of
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.leftovers import Ending
 from flowmetal.engine.once import Once
@@ -193,7 +193,7 @@ class Runs:
             header = run.header
             run.earlier = History(self.ledger.journal, run.run_id, header.attempt_seq, sources_of(header))
         taken = run.earlier.take(action, what, args, kwargs)
-        if taken is None:
+        if taken is None or not still_fits(run.root.program.flows.get(what), taken.value):
             return False
         self.deliver(run.run_id, action.number, taken.value, taken_from=taken.number)
         return True

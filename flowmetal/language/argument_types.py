@@ -82,10 +82,11 @@ def validate_value(kind: str, options: Mapping[str, Wire], value: Wire) -> Wire:
 
 
 def _wrong(wanted: str, value: Wire) -> Unfit:
-    return Unfit(f"must be {wanted}, not {to_text(value, 60)} ({_type_name(value)})")
+    return Unfit(f"must be {wanted}, not {to_text(value, 60)} ({type_name(value)})")
 
 
-def _type_name(value: Wire) -> str:
+def type_name(value: Wire) -> str:
+    """What the language calls the type of a value."""
     if isinstance(value, dict):
         return str(next(iter(value)))
     return {"NoneType": "None", "str": "string"}.get(type(value).__name__, type(value).__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flowmetal.language.arguments import Argument
 from flowmetal.language.labels import short_name
+from flowmetal.language.returns import Returns
 from flowmetal.policy import check_policy
 from flowmetal.values import Wire
 
@@ -15,7 +16,8 @@ from flowmetal.values import Wire
 class FlowInfo:
     """One flow: ``reference`` is what the journal calls it, unique in the program, ``//etl.flow:analyze``.
 
-    ``policy`` are the settings that it was made with, a ``dict`` tag or None.
+    ``policy`` are the settings that it was made with, a ``dict`` tag or None; ``returns`` is None if it may return
+    anything.
     """
 
     reference: str
@@ -27,20 +29,24 @@ class FlowInfo:
     arguments: tuple[Argument, ...]
     declared: bool
     policy: Wire = None
+    returns: Returns | None = None
 
     def to_data(self) -> list[Any]:
         """Plain data, for a frame."""
         arguments = [argument.to_wire() for argument in self.arguments]
         about = [self.reference, self.name, self.label, self.global_name, self.line, self.doc]
-        return [*about, arguments, self.declared, self.policy]
+        returns = self.returns.to_wire() if self.returns is not None else None
+        return [*about, arguments, self.declared, self.policy, returns]
 
     @staticmethod
     def from_data(data: list[Any]) -> FlowInfo:
         """The flow of plain data."""
-        reference, name, label, global_name, line, doc, arguments, declared, policy = data
+        reference, name, label, global_name, line, doc, arguments, declared, policy, returns = data
         parsed = tuple(Argument.from_wire(argument) for argument in arguments)
         check_policy(policy, "made")
-        return FlowInfo(reference, name, label, global_name, line, doc, parsed, declared, policy)
+        return FlowInfo(
+            reference, name, label, global_name, line, doc, parsed, declared, policy, Returns.from_wire(returns)
+        )
 
     @property
     def place(self) -> str:

@@ -18,6 +18,7 @@ from flowmetal.language.diagnostics import line_in, site_of
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import HostError
 from flowmetal.language.labels import short_name
+from flowmetal.language.returns import Returns
 from flowmetal.language.state import Pass, ThreadState
 from flowmetal.policy import check_policy, policy_items
 from flowmetal.values import Wire
@@ -41,6 +42,7 @@ class _Made:
     line: int
     site: str
     policy: Wire
+    returns: Returns | None
 
 
 class FlowRegistry:
@@ -59,9 +61,17 @@ class FlowRegistry:
     # -- making ----------------------------------------------------------------------------------------
 
     def make(
-        self, implementation: str, kind: str, name: Wire, doc: Wire, declared: list[Wire], policy: Wire, stack: str
+        self,
+        implementation: str,
+        kind: str,
+        name: Wire,
+        doc: Wire,
+        declared: list[Wire],
+        policy: Wire,
+        stack: str,
+        returns: Wire = None,
     ) -> int:
-        """The index of a new flow, for the prelude's ``flow()``.
+        """The index of a new flow, for the prelude's ``flow()``; an older one does not know ``returns``.
 
         Raises:
             HostError: no module is loading, or what ``flow()`` was given does not fit.
@@ -83,10 +93,13 @@ class FlowRegistry:
         self.check_options(policy, "made")
         try:
             arguments = tuple(Argument.from_wire(each) for each in declared)
+            result = Returns.from_wire(returns)
         except UsageError as error:
             raise self._refuse(error.message, error.remedy) from None
         line, site = line_in(current.label, stack), site_of(stack)
-        made = _Made(current.label, implementation, name or "", doc, arguments, bool(declared), line, site, policy)
+        made = _Made(
+            current.label, implementation, name or "", doc, arguments, bool(declared), line, site, policy, result
+        )
         if current.expected is not None:
             return self._made_again(current, current.expected, made)
         self._made.append(made)
@@ -166,6 +179,7 @@ class FlowRegistry:
             made.arguments,
             made.declared,
             made.policy if policy_items(made.policy) else None,
+            made.returns,
         )
 
     # -- finding ---------------------------------------------------------------------------------------

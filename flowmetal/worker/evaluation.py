@@ -22,10 +22,11 @@ from flowmetal.language.host import Answer, HostError, full_answer, is_ok_answer
 from flowmetal.language.labels import short_name
 from flowmetal.language.program import StarlarkError
 from flowmetal.settings import Limits
-from flowmetal.values import Failure, Wire, pack
+from flowmetal.values import Failure, Wire, err, pack
 from flowmetal.worker import cleanups
 from flowmetal.worker.driver import NO_ARGS, OK_NONE, Driver, Mismatch, answer_of, moment_text
 from flowmetal.worker.failures import how_it_ended, of_error, out_of_fuel
+from flowmetal.worker.returning import fitting
 from flowmetal.worker.run import SCRIPT, Run
 from flowmetal.worker.strand import Strand, Unwind
 
@@ -148,9 +149,9 @@ class Evaluator:
             except ArgumentError as error:
                 text = f"{error.message} ({error.remedy})" if error.remedy else error.message
                 return [False, None, Failure("error", text, flow=run.name, source=run.line).to_wire()]
-        return self._driver.program.enter(
-            run.index, run.context, run.bound, run.args, run.kwargs, lambda: self._tick(run)
-        )
+        program = self._driver.program
+        answer = program.enter(run.index, run.context, run.bound, run.args, run.kwargs, lambda: self._tick(run))
+        return fitting(info, run.name, answer)
 
     def _outcome_of_error(self, run: Run, text: str) -> Answer:
         program = self._driver.program
@@ -239,12 +240,4 @@ class Evaluator:
             return pack({"result": answer})
         except (ValueCodecError, ValueError, OverflowError) as error:
             source = self._place(run, ours=True)
-            return pack(
-                {
-                    "result": [
-                        False,
-                        None,
-                        Failure("limit", f"the result: {error}", flow=run.name, source=source).to_wire(),
-                    ]
-                }
-            )
+            return pack(err(Failure("limit", f"the result: {error}", flow=run.name, source=source)))
