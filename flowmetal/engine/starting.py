@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flowmetal.engine.attempts import packed_policy, with_deadline
+from flowmetal.engine.ceilings import under_ceilings
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.programs import Programs, program_key
 from flowmetal.engine.supply import packages_of
@@ -58,12 +59,13 @@ def code_of(program: ProgramState) -> dict[str, str]:
 def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> StartRequest:
     """All that starting a root run writes."""
     digests = code_of(program)
+    grants = under_ceilings(request.grants, program.graph, request.base_dir)
     kept, blobs = externalize(request.args, request.run_id)
     facts = events.RootFacts(
         program=list(digests.items()),
         main=program.main,
         limits=program.limits.to_data(),
-        grants=request.grants.to_data(),
+        grants=grants.to_data(),
         base_dir=request.base_dir,
         nonce=os.urandom(16),
         versions=program.versions,
@@ -86,7 +88,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         deadline_ms=request.deadline_ms,
         labels=dict(request.labels),
         args_digest=hashlib.sha256(request.args).hexdigest(),
-        grants_digest=request.grants.digest(),
+        grants_digest=grants.digest(),
         policy=policy,
         rerun_of=request.rerun_of,
         rerun_upto=request.rerun_upto,

@@ -1,6 +1,7 @@
 """The one function that decides.
 
-A want has one or more *authorities*: the run's grants, and those of every package whose code is on the call stack.
+A want has one or more *authorities*: the run's grants, those of every package whose code is on the call stack, and the
+ceilings of these packages, which are what their manifests say and the lock has accepted.
 Each must allow it, a denial of any is final, and what they allow together is what all of them allow: of two directories
 the inner one, of two sets of networks what both hold.  So a package does no more through the code of another, and no
 more than the run may.
@@ -68,6 +69,14 @@ def decide(
                 return Denied(
                     want, f"{refusal.doing(want)} is denied{who}: `--deny {grant}` wins over every `--allow`", ""
                 )
+    ceilings = {label: ceiling for label, ceiling in grants.ceilings if label in askers}
+    below = {
+        label: [grant for grant in ceiling.allow if allows(grant, want, fold=fold)]
+        for label, ceiling in ceilings.items()
+    }
+    for label, granting in below.items():
+        if not granting:
+            return Denied(want, refusal.beyond_ceiling(want, label, askers[label], ceilings[label].allow), "")
     matches = {
         label: [grant for grant in authority.allow if allows(grant, want, fold=fold)]
         for label, authority in authorities.items()
@@ -76,8 +85,8 @@ def decide(
     if lacking:
         message, option = refusal.not_granted(want, lacking, authorities[next(iter(lacking))].allow)
         return Denied(want, message, option)
-    sets = list(authorities.values())
-    found = _meet(want, list(matches.values()), sets, closed, tuple(askers), fold)
+    sets = [*authorities.values(), *ceilings.values()]
+    found = _meet(want, [*matches.values(), *below.values()], sets, closed, tuple(askers), fold)
     if isinstance(found, Allowed):
         return found
     helps = want.effect == "net" and not found.endswith(networks.FINAL)

@@ -55,12 +55,14 @@ class GrantSet:
     """What is allowed and what is denied; sorted and without repeats, so that equal sets are equal.
 
     The empty set, ``GrantSet()``, allows nothing.  ``packages`` says what the code of single packages may do, at most:
-    a package that is loaded and not in it may do nothing.
+    a package that is loaded and not in it may do nothing.  ``ceilings`` say what packages may need by their own word,
+    and grant nothing: a package that has one never does more, whatever is granted to it.
     """
 
     allow: tuple[Grant, ...] = ()
     deny: tuple[Grant, ...] = ()
     packages: tuple[tuple[str, GrantSet], ...] = ()
+    ceilings: tuple[tuple[str, GrantSet], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allow", tuple(sorted(set(self.allow))))
@@ -74,15 +76,22 @@ class GrantSet:
                 raise UsageError(f"the package {plain(label)} grants to packages itself")
             merged[check_package(label)] = merged[label].widen(grants) if label in merged else grants
         object.__setattr__(self, "packages", tuple((label, merged[label]) for label in sorted(merged)))
+        ceilings = {check_package(label): ceiling for label, ceiling in self.ceilings}
+        object.__setattr__(self, "ceilings", tuple((label, ceilings[label]) for label in sorted(ceilings)))
 
     def widen(self, other: GrantSet) -> GrantSet:
-        """Both sets in one; a denial of either stays."""
-        return GrantSet(self.allow + other.allow, self.deny + other.deny, self.packages + other.packages)
+        """Both sets in one; a denial of either stays, and a ceiling of this one."""
+        return GrantSet(
+            self.allow + other.allow,
+            self.deny + other.deny,
+            self.packages + other.packages,
+            other.ceilings + self.ceilings,
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Plain data for the journal: ``{"allow": [[effect, resource, named], …], "deny": […]}``.
 
-        With packages also ``"packages": [[label, {"allow": …, "deny": …}], …]``.
+        With packages also ``"packages": [[label, {"allow": …, "deny": …}], …]``, and ``"ceilings"`` likewise.
         """
         data: dict[str, Any] = {
             "allow": [_to_row(grant) for grant in self.allow],
@@ -90,6 +99,8 @@ class GrantSet:
         }
         if self.packages:
             data["packages"] = [[label, grants.to_data()] for label, grants in self.packages]
+        if self.ceilings:
+            data["ceilings"] = [[label, ceiling.to_data()] for label, ceiling in self.ceilings]
         return data
 
     @staticmethod
@@ -99,18 +110,13 @@ class GrantSet:
         Raises:
             UsageError: data of another shape, or grants this version does not know.
         """
-        if not isinstance(data, dict) or set(data) - {"packages"} != {"allow", "deny"}:
+        if not isinstance(data, dict) or set(data) - {"packages", "ceilings"} != {"allow", "deny"}:
             raise UsageError("not a set of grants: a map with `allow` and `deny` was expected")
-        packages = data.get("packages", [])
-        if not isinstance(packages, list):
-            raise UsageError("not a set of grants: a list of packages was expected")
-        for row in packages:
-            if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and _is_flat(row[1])):
-                raise UsageError("not a set of grants: a row of package and grants was expected")
         return GrantSet(
             _from_rows(data["allow"]),
             _from_rows(data["deny"]),
-            tuple((label, GrantSet.from_data(grants)) for label, grants in packages),
+            _of_packages(data.get("packages", [])),
+            _of_packages(data.get("ceilings", [])),
         )
 
     def digest(self) -> str:
@@ -199,8 +205,17 @@ def _to_row(grant: Grant) -> list[str]:
     return [grant.effect, grant.resource, grant.named]
 
 
+def _of_packages(rows: Any) -> tuple[tuple[str, GrantSet], ...]:
+    if not isinstance(rows, list):
+        raise UsageError("not a set of grants: a list of packages was expected")
+    for row in rows:
+        if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and _is_flat(row[1])):
+            raise UsageError("not a set of grants: a row of package and grants was expected")
+    return tuple((label, GrantSet.from_data(grants)) for label, grants in rows)
+
+
 def _is_flat(data: Any) -> bool:
-    return isinstance(data, dict) and "packages" not in data
+    return isinstance(data, dict) and not {"packages", "ceilings"} & set(data)
 
 
 def _from_rows(rows: Any) -> tuple[Grant, ...]:

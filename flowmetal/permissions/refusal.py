@@ -83,6 +83,15 @@ def not_granted(want: Want, lacking: dict[str, str], near: Iterable[Grant]) -> t
     return f"{doing(want)} is not granted{whom}{hint}: {advice}", option
 
 
+def beyond_ceiling(want: Want, package: str, module: str, ceiling: Iterable[Grant]) -> str:
+    """The message of a want that a package has not said that it may need; no grant would help."""
+    said = ", ".join(plain(str(grant)) for grant in ceiling) or "nothing"
+    return (
+        f"{doing(want)} is beyond the permissions of the package {package}, whose module {plain(module)} asked: "
+        f"its manifest says that it may need {said}, or no more was accepted, and no grant opens more"
+    )
+
+
 def _near_miss(grant: Grant, want: Want) -> str:
     """What a grant that almost fits is for, as a half-sentence, or ""."""
     if grant.effect == want.effect == "net":
