@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "upgrade": "Let runs that are under way go on with other code.",
     "rerun": "Run again what a run did, without what was Ok.",
     "log": "Show what a run did: actions, children, times, results.",
+    "graph": "Show which flows and effects of a run needed which.",
     "explain": "Say why a run is not moving, and what would free it.",
     "ps": "List runs, newest first.",
     "show": "Show one run: arguments, result, grants, code, versions, limits.",
