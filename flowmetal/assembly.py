@@ -26,6 +26,7 @@ from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.journal.memory_store import MemoryStore
+from flowmetal.journal.store import Store
 from flowmetal.language.labels import PACKAGES, PRELUDE, PRELUDE_MAIN, carried_file
 from flowmetal.packages.late import Conduct, PackagesOnDemand, Places
 from flowmetal.settings import Limits
@@ -87,21 +88,27 @@ def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
     )
 
 
-def open_pretence(scratch: Path, clock: SimulatedClock) -> Journal:
-    """A journal in memory, for runs that only pretend; ``scratch`` is an empty directory of its own."""
-    return Journal(MemoryStore(), scratch, clock)
+def open_pretence(scratch: Path, clock: SimulatedClock, store: Store | None = None) -> Journal:
+    """A journal in memory, or on ``store``, for runs that only pretend; ``scratch`` is a directory of its own."""
+    return Journal(store or MemoryStore(), scratch, clock)
 
 
 def pretend(
-    journal: Journal, home: Path, stubs: Registry, clock: SimulatedClock, decide: Decide, spare: Launched | None = None
+    journal: Journal,
+    home: Path,
+    stubs: Registry,
+    clock: SimulatedClock,
+    decide: Decide,
+    spare: Launched | None = None,
+    spawn: Spawn | None = None,
 ) -> Engine:
     """An engine whose effects are ``stubs`` and whose time is simulated; use it as that of ``open_engine``.
 
-    ``home`` is where it would be done in earnest.
+    ``home`` is where it would be done in earnest; workers come from ``spawn`` if there is one.
     """
     (journal.home / "engines").mkdir(exist_ok=True)
     identity = ownership.acquire(journal.home)
-    return Engine(journal, identity, stubs, _protected(home), clock, _spawn(spare), decide=decide)
+    return Engine(journal, identity, stubs, _protected(home), clock, spawn or _spawn(spare), decide=decide)
 
 
 def registry() -> Registry:

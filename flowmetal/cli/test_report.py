@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,19 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from flowmetal.cli.comparing import compared_lines
 from flowmetal.cli.junit import JunitCase, junit_xml
 from flowmetal.cli.outcomes import failure_lines
 from flowmetal.cli.text import json_text, printable, show_seconds
 from flowmetal.errors import FlowmetalError
 from flowmetal.journal.journal import Journal
-from flowmetal.rehearsal.literals import literal
-from flowmetal.rehearsal.script import Missing
 from flowmetal.rehearsal.stage import Tested
-from flowmetal.values import Failure, Wire, to_json_data
+from flowmetal.rehearsal.world import Missing
+from flowmetal.values import Failure, to_json_data
 
 _WIDTH: Final = 100
-_SHOWN: Final = 4_000
-_ONE_LINE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +151,20 @@ def _failure(tested: Tested, journal: Journal) -> Iterator[str]:
     ok, _, error = tested.result["result"]
     if not ok:
         failure = Failure.from_wire(error)
-        compared = _compared(failure)
+        compared = compared_lines(failure)
         yield from _missing(tested)
         shown = failure if compared is None else _without_details(failure)
         # The last line names a command for a run that is none.
-        yield from list(failure_lines(journal, journal.require(tested.run_id), shown, None))[:-1]
+        yield from list(failure_lines(journal, journal.require(tested.name), shown, None))[:-1]
         if compared is not None:
             yield from compared
     else:
         yield from _missing(tested)
+    for finding in tested.crashes:
+        yield f"error: {tested.name} comes out otherwise when the engine ends"
+        yield f"  {printable(finding.moment)}"
+        for each in finding.differences:
+            yield f"  | {printable(each)}"
 
 
 def _missing(tested: Tested) -> Iterator[str]:
@@ -179,57 +181,6 @@ def _without_details(failure: Failure) -> Failure:
     )
 
 
-def _compared(failure: Failure) -> list[str] | None:
-    """Both values of an assert and where they differ; None for another failure."""
-    details = failure.details
-    flat = details.get("dict") if isinstance(details, dict) else None
-    fields = dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {}
-    if failure.kind != "failed" or not fields or not set(fields) <= {"got", "wanted"}:
-        return None
-    got, wanted = (literal(fields[name]) if name in fields else None for name in ("got", "wanted"))
-    if got is None or wanted is None or max(len(got), len(wanted)) <= _ONE_LINE:
-        named = [("got", got), ("wanted", wanted)]
-        return [f"  {name + ':':<7} {printable(text[:_SHOWN])}" for name, text in named if text is not None]
-    lines = difflib.unified_diff(spread(fields["wanted"]), spread(fields["got"]), "wanted", "got", lineterm="", n=2)
-    kept = "\n".join(f"  {printable(line)}" for line in lines if not line.startswith("@@"))
-    return kept[:_SHOWN].split("\n")
-
-
-def spread(wire: Wire, indent: str = "") -> list[str]:
-    """A value over several lines, so that two of them can be compared line by line."""
-    if isinstance(wire, str) and "\n" in wire:
-        return [indent + literal(line) for line in wire.splitlines(keepends=True)]
-    text = literal(wire)
-    if len(text) + len(indent) <= _ONE_LINE or not isinstance(wire, list | dict):
-        return [indent + text]
-    deeper = indent + "    "
-    if isinstance(wire, list):
-        return [f"{indent}[", *_items(wire, deeper), f"{indent}]"]
-    ((tag, payload),) = wire.items()
-    if tag == "tuple":
-        return [f"{indent}(", *_items(payload, deeper), f"{indent})"]
-    if tag in ("dict", "struct"):
-        opening, between, closing = ("{", ": ", "}") if tag == "dict" else ("struct(", " = ", ")")
-        lines = [f"{indent}{opening}"]
-        for name, value in zip(payload[::2], payload[1::2], strict=True):
-            inner = spread(value, deeper)
-            key = literal(name) if tag == "dict" else str(name)
-            lines += [f"{deeper}{key}{between}{inner[0].strip()}", *inner[1:-1]]
-            lines += [f"{inner[-1]},"] if len(inner) > 1 else []
-            if len(inner) == 1:
-                lines[-1] += ","
-        return [*lines, f"{indent}{closing}"]
-    return [indent + text]
-
-
-def _items(items: list[Wire], indent: str) -> list[str]:
-    lines: list[str] = []
-    for each in items:
-        lines += spread(each, indent)
-        lines[-1] += ","
-    return lines
-
-
 def _data(file: str, tested: Tested) -> dict[str, Any]:
     """One test for JSON."""
     data: dict[str, Any] = {
@@ -242,6 +193,9 @@ def _data(file: str, tested: Tested) -> dict[str, Any]:
         data["error"] = tested.error.show()
     elif not tested.result["result"][0]:
         data["failure"] = to_json_data(tested.result["result"][2])
+    if tested.crash_count:
+        data["crashes"] = tested.crash_count
+        data["differences"] = [{"moment": each.moment, "what": list(each.differences)} for each in tested.crashes]
     if tested.world.missing:
         data["missing"] = [
             {"call": each.call, "reason": each.reason, "add": each.line} for each in dict.fromkeys(tested.world.missing)

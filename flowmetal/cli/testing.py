@@ -9,11 +9,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowmetal.assembly import conduct_of
 from flowmetal.cli.limiting import parse_limits
 from flowmetal.cli.test_report import FileProblem, Report
 from flowmetal.engine.launching import Launched, launch
-from flowmetal.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_RUN_FAILED, EXIT_USAGE, FlowmetalError, UsageError
+from flowmetal.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_RUN_FAILED,
+    EXIT_USAGE,
+    FlowmetalError,
+    LanguageError,
+    UsageError,
+)
+from flowmetal.packages.late import Conduct
 from flowmetal.rehearsal.collecting import TestFile, find_files, read_test_file
+from flowmetal.rehearsal.crashing import rehearse_crashes
+from flowmetal.rehearsal.lending import Lender
 from flowmetal.rehearsal.stage import on_stage
 from flowmetal.settings import Limits
 
@@ -24,10 +36,13 @@ def run_tests(
     keyword: str,
     stop_at_first: bool,
     verbose: bool,
+    crash_everywhere: bool,
     junit_file: str | None,
     durations: int,
     timeout: float,
     limits: tuple[str, ...],
+    frozen: bool | None,
+    offline: bool,
     as_json: bool,
 ) -> int:
     """Runs what is selected; the exit code.
@@ -37,10 +52,11 @@ def run_tests(
     """
     all_limits = parse_limits(limits)
     report = Report(verbose=verbose, as_json=as_json)
-    files = _read(paths, keyword, report)
+    files = _read(paths, keyword, conduct_of(frozen, offline), report)
     began = time.perf_counter()
     try:
-        _run_files(files, all_limits, timeout, stop_at_first, report)
+        run_all = _crash_files if crash_everywhere else _run_files
+        run_all(files, all_limits, timeout, stop_at_first, report)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -54,11 +70,11 @@ def run_tests(
     return EXIT_RUN_FAILED if report.failed else EXIT_OK
 
 
-def _read(paths: Sequence[str], keyword: str, report: Report) -> list[TestFile]:
+def _read(paths: Sequence[str], keyword: str, conduct: Conduct, report: Report) -> list[TestFile]:
     found = []
     for selected in find_files(paths):
         try:
-            found.append(read_test_file(selected, keyword))
+            found.append(read_test_file(selected, keyword, conduct))
         except FlowmetalError as error:
             if selected.names:
                 raise
@@ -112,3 +128,25 @@ async def _run_file(
                 report.add(file.file, tested, stage.journal)
                 if stop_at_first and not tested.passed:
                     return
+
+
+def _crash_files(files: list[TestFile], limits: Limits, timeout: float, stop_at_first: bool, report: Report) -> None:
+    for file in files:
+        asyncio.run(_crash_file(file, limits, timeout, stop_at_first, report))
+        if stop_at_first and (report.failed or report.problems):
+            return
+
+
+async def _crash_file(file: TestFile, limits: Limits, timeout: float, stop_at_first: bool, report: Report) -> None:
+    lender = Lender()
+    try:
+        for name in file.names:
+            with tempfile.TemporaryDirectory(prefix="flowmetal-test-") as scratch:
+                tested, journal = await rehearse_crashes(file, name, Path(scratch), limits, timeout, lender)
+                report.add(file.file, tested, journal)
+                if stop_at_first and not tested.passed:
+                    return
+    except LanguageError as error:
+        report.problem(FileProblem(file.file, error))
+    finally:
+        lender.close()

@@ -162,6 +162,10 @@ class Engine:
         self._runs.observer = None if only_questions else observer
         self._effects.people = observer
 
+    def commit_every_turn(self) -> None:
+        """From now on no turn ends with anything that is not durable: slower, and nothing is kept back."""
+        self._ledger.commit_at = 1
+
     # -- starting and resuming -------------------------------------------------------------------------
 
     async def load(self, main: str, provider: SourceProvider, limits: Limits) -> ProgramState:
@@ -319,8 +323,11 @@ class Engine:
         """Cuts off the effects that can be, and closes what they share; ``close`` must follow."""
         await self._effects.stop()
 
-    def close(self) -> None:
-        """Makes everything durable, ends the workers, gives the runs up."""
+    def close(self, *, keep_workers: bool = False) -> None:
+        """Makes everything durable, ends the workers, gives the runs up.
+
+        With ``keep_workers`` whoever spawned the workers sees to them; no run may be under way.
+        """
         if self._closed:
             return
         self._closed = True
@@ -329,7 +336,7 @@ class Engine:
         self._effects.close()
         self._timers.close()
         self._ledger.commit()
-        self._programs.close()
+        self._programs.close(keep_workers=keep_workers)
         if not self._ledger.failed:
             for root_id in self.owned:
                 self._journal.release(root_id, self.engine_id)

@@ -56,6 +56,7 @@ class Ledger:
         self._after_commit: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self.failed = False
+        self.commit_at = _COMMIT_AT
         self.now_ms = int(clock.now() * 1_000)
 
     def tick(self) -> None:
@@ -115,7 +116,7 @@ class Ledger:
             ready, self._waiting = self._waiting, deque()
             for then in ready:
                 then()
-        if self.writer.pending >= _COMMIT_AT:
+        if self.writer.pending >= self.commit_at:
             self.commit()
         elif (self.writer.pending or self._after_commit) and self._timer is None and not self.failed:
             self._timer = asyncio.get_running_loop().call_later(COMMIT_DELAY_SECONDS, self._late_commit)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from flowmetal.engine.exits import describe_exit
 from flowmetal.engine.launching import MINIMUM_LEVEL_VARIABLE, Launched, launch
 from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF
 from flowmetal.errors import FlowmetalError, InternalError, UsageError
-from flowmetal.settings import MIB, Limits
+from flowmetal.settings import Limits
 from flowmetal.worker.level import Confinement
 from flowmetal.worker.protocol import FrameError, FrameReader, check_message, encode_frames
 
 _RECEIVE_BYTES: Final = 128 * 1024
 _STOP_SECONDS: Final = 2.0
-_WANT_OF_MEMORY: Final = re.compile(r"memory|AlignedSize must not exceed", re.IGNORECASE)
 _LONGEST_FAULT: Final = 500
 
 
@@ -79,6 +77,15 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether its end has not been noticed yet."""
         return not self._ended
+
+    def serve(
+        self,
+        on_messages: Callable[[WorkerProcess, list[list[Any]]], None],
+        on_end: Callable[[WorkerProcess, str], None],
+    ) -> None:
+        """Serves somebody else from now on, who gives it a program anew; nothing of before may be under way."""
+        self._on_messages = on_messages
+        self._on_end = on_end
 
     # -- out -------------------------------------------------------------------------------------------
 
@@ -201,7 +208,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        self._on_end(self, reason or self._fault or _describe_exit(code))
+        self._on_end(self, reason or self._fault or describe_exit(code))
 
     def _close(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
@@ -225,22 +232,3 @@ class WorkerProcess:
             return time.clock_gettime((~self._process.pid << 3) | 2)
         except OSError:
             return None
-
-
-def want_of_memory(reason: str, limits: Limits) -> str:
-    """What to add to the reason of a worker's end: its limit, if it was for want of memory; else nothing."""
-    if not _WANT_OF_MEMORY.search(reason):
-        return ""
-    mebibytes = limits.address_space_bytes // MIB
-    return f"; a worker has {mebibytes} MiB: keep less at once, or split the work over several flows"
-
-
-def _describe_exit(code: int) -> str:
-    if code >= 0:
-        return f"the worker ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = {"SIGXCPU": " (processor time limit)", "SIGABRT": " (the interpreter gave up, often for want of memory)"}
-    return f"the worker was ended by {name}{hint.get(name, '')}"

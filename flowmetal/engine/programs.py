@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from flowmetal.engine.process import WorkerProcess, want_of_memory
+from flowmetal.engine.exits import want_of_memory
+from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.supply import SourceProvider, answer, first_of, pinned_rules, placed
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
@@ -136,11 +137,11 @@ class Programs:
         for worker in self._by_worker:
             worker.flush()
 
-    def close(self) -> None:
-        """Ends all workers."""
+    def close(self, *, keep_workers: bool = False) -> None:
+        """Ends all workers, or lets go of them."""
         if self._watching is not None:
             self._watching.cancel()
-        for worker in list(self._by_worker):
+        for worker in [] if keep_workers else list(self._by_worker):
             worker.stop()
         self._by_worker.clear()
 

@@ -17,8 +17,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from flowmetal.engine.differences import Difference, difference, ill_fitting
+from flowmetal.engine.exits import want_of_memory
 from flowmetal.engine.handing import next_slice, replay_message
-from flowmetal.engine.process import WorkerProcess, want_of_memory
+from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Programs, Spawn
 from flowmetal.engine.starting import code_of
 from flowmetal.engine.supply import SourceProvider

@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Final
 
 from flowmetal.engine.cancelling import Cancelling
+from flowmetal.engine.exits import want_of_memory
 from flowmetal.engine.handing import next_slice, replay_message, start_message
-from flowmetal.engine.process import want_of_memory
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.table import ColdWait, HotRun, ProgramState, Start, StoppedRun
 from flowmetal.errors import JournalError

@@ -32,6 +32,8 @@ class RunRequest:
     ``rerun_upto`` (0: all), if there is one.  ``on_deny`` is "wait" if an effect that is not
     granted waits for a grant, "" if it is Err.
 
+    ``nonce`` are the 16 bytes out of which keys are made; without them, random ones.
+
     ``flow`` is a flow's reference, or "" for the main file's body; ``args`` the encoded ``[args, kwargs]``;
     ``base_dir`` absolute.
     """
@@ -49,6 +51,7 @@ class RunRequest:
     rerun_of: str = ""
     rerun_upto: int = 0
     modules: tuple[str, ...] = ()
+    nonce: bytes = b""
 
 
 def code_of(program: ProgramState) -> dict[str, str]:
@@ -67,7 +70,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         limits=program.limits.to_data(),
         grants=grants.to_data(),
         base_dir=request.base_dir,
-        nonce=os.urandom(16),
+        nonce=request.nonce or os.urandom(16),
         versions=program.versions,
         labels=request.labels,
         deadline_ms=request.deadline_ms,

@@ -15,13 +15,14 @@ from flowmetal.errors import LanguageError, UsageError, did_you_mean
 from flowmetal.language.labels import resolve_load
 from flowmetal.language.syntax import parse
 from flowmetal.package_graph import PackageSource
+from flowmetal.packages.late import Conduct
 from flowmetal.rehearsal.literals import quoted
 from flowmetal.rehearsal.script import NAMES
 from flowmetal.sources import FileSources, working_directory
 
 SUFFIX: Final = "_test.flow"
 PREFIX: Final = "test_"
-MAIN: Final = "<tests>"
+MAIN: Final = "//<tests>"
 """The module that makes a flow of each test; places in it are never shown."""
 
 _AT_TOP: Final = re.compile(rf"^(?:def ({PREFIX}\w+)\s*\(|({PREFIX}\w+)\s*=)", re.MULTILINE)
@@ -110,14 +111,16 @@ class TestFile:
     sources: TestSources
 
 
-def read_test_file(selected: Selected, keyword: str = "") -> TestFile:
+def read_test_file(selected: Selected, keyword: str = "", conduct: Conduct | None = None) -> TestFile:
     """A test file with the tests in it that are selected, by name and by a text that ``file::name`` holds.
+
+    ``conduct`` says how packages may be had.
 
     Raises:
         UsageError: it cannot be read, or has no test of a name that was asked for.
         LanguageError: it is no text.
     """
-    label, files = locate_program(selected.file)
+    label, files = locate_program(selected.file, conduct)
     try:
         resolve_load(MAIN, label)
     except LanguageError:

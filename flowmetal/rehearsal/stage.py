@@ -1,7 +1,8 @@
 """A stage for test files: one engine and one worker for all tests of a file, and for each test a world of its own.
 
 A test is a root run without any grant.  Its time begins at the same moment and stands still while anything is being
-done.  A stage on which something went wrong (a test that did not end, a fault) is not used again.
+done; what is random in it is the same whenever it is run.  A stage on which something went wrong (a test that did not
+end, a fault) is not used again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +24,14 @@ from flowmetal.engine.starting import RunRequest
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError
 from flowmetal.journal.journal import Journal
+from flowmetal.journal.store import Store
 from flowmetal.permissions.decision import decide_all
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.rehearsal.collecting import MAIN, TestFile
-from flowmetal.rehearsal.script import World, scripted
+from flowmetal.rehearsal.lending import Lender
+from flowmetal.rehearsal.questions import Questions
+from flowmetal.rehearsal.script import scripted
+from flowmetal.rehearsal.world import World
 from flowmetal.settings import Limits, format_duration
 from flowmetal.values import Failure, Wire, err, is_ok, ok, pack, unpack
 
@@ -37,19 +43,31 @@ _NO_ARGS: Final = pack([[], []])
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """How one test came out: ``result`` is a Result, ``error`` what stopped it instead."""
+    """How one test came out: ``result`` is a Result, ``error`` what stopped it instead.
+
+    ``crashes`` are what became otherwise when the engine was ended on the way, ``crash_count`` how often it was.
+    """
 
     name: str
-    run_id: str
     result: Wire
     world: World
     seconds: float
     error: FlowmetalError | None = None
+    crashes: tuple[CrashFinding, ...] = ()
+    crash_count: int = 0
 
     @property
     def passed(self) -> bool:
-        """Whether it is Ok, and the test had foreseen every effect."""
-        return self.error is None and is_ok(self.result) and not self.world.missing
+        """Whether it is Ok, the test had foreseen every effect, and no crash made a difference."""
+        return self.error is None and is_ok(self.result) and not self.world.missing and not self.crashes
+
+
+@dataclass(frozen=True, slots=True)
+class CrashFinding:
+    """What became otherwise when the engine ended at a ``moment``, in words."""
+
+    moment: str
+    differences: tuple[str, ...]
 
 
 class Stage:
@@ -62,6 +80,7 @@ class Stage:
         self._clock = clock
         self._world = world
         self._program: ProgramState | None = None
+        engine.observe(Questions(engine.answer), only_questions=True)
 
     async def load(self, file: TestFile, limits: Limits) -> None:
         """Loads a test file.
@@ -74,12 +93,22 @@ class Stage:
     async def run(self, name: str, base_dir: str, timeout_seconds: float) -> Tested:
         """Runs one test of the file that is loaded."""
         assert self._program is not None
-        began = time.perf_counter()
-        world = self._world[0] = World()
+        self._world[0] = World()
         self._clock.rewind()
         flow = next(each for each in self._program.flows.values() if each.label == MAIN and each.name == name)
-        request = RunRequest(name, flow.reference, name, _NO_ARGS, GrantSet(), base_dir)
+        nonce = blake2b(name.encode(), digest_size=16).digest()
+        request = RunRequest(name, flow.reference, name, _NO_ARGS, GrantSet(), base_dir, nonce=nonce)
         self._engine.begin(self._program, request)
+        return await self._end_of(name, timeout_seconds)
+
+    async def resume(self, name: str, timeout_seconds: float) -> Tested:
+        """Takes a test up again where the journal of this stage has it, with what it left running."""
+        for header in [each for each in self.journal.roots() if not each.is_finished]:
+            self._engine.adopt(header.run_id)
+        return await self._end_of(name, timeout_seconds)
+
+    async def _end_of(self, name: str, timeout_seconds: float) -> Tested:
+        began = time.perf_counter()
         result: Wire = None
         error: FlowmetalError | None = None
         try:
@@ -91,13 +120,9 @@ class Stage:
         else:
             result, error = _result_of(outcome)
             self.is_spoilt = error is not None
-        await self._clear()
-        return Tested(name, name, result, world, time.perf_counter() - began, error)
-
-    async def _clear(self) -> None:
-        """Ends what the test has left behind: runs that are detached."""
         for root_id in self._engine.owned:
             self._engine.cancel(root_id, "its test has ended")
+        return Tested(name, result, self._world[0], time.perf_counter() - began, error)
 
 
 def _result_of(outcome: Outcome) -> tuple[Wire, FlowmetalError | None]:
@@ -107,13 +132,34 @@ def _result_of(outcome: Outcome) -> tuple[Wire, FlowmetalError | None]:
 
 
 @contextmanager
-def on_stage(scratch: Path, spare: Launched | None = None) -> Iterator[Stage]:
-    """A stage within the running event loop; ``scratch`` is an empty directory, ``spare`` a worker that comes up."""
-    clock = SimulatedClock(START)
-    journal = open_pretence(scratch, clock)
-    world = [World()]
-    engine = pretend(journal, home_path(None), scripted(registry(), lambda: world[0]), clock, decide_all, spare)
+def on_stage(
+    scratch: Path,
+    spare: Launched | None = None,
+    *,
+    lender: Lender | None = None,
+    store: Store | None = None,
+    worlds: list[World] | None = None,
+    clock: SimulatedClock | None = None,
+    commit_every_turn: bool = False,
+) -> Iterator[Stage]:
+    """A stage within the running event loop.
+
+    Args:
+        scratch: a directory of its own.
+        spare: a worker that is coming up.
+        lender: gives the worker, and has it back.
+        store: where the journal is; in memory by default.
+        worlds: the world, in a list of one, where each test puts its own.
+        clock: at the moment at which it is.
+        commit_every_turn: whether the journal is never behind.
+    """
+    clock = clock or SimulatedClock(START)
+    journal = open_pretence(scratch, clock, store)
+    world = worlds if worlds is not None else [World()]
+    engine = pretend(journal, home_path(None), scripted(registry(), lambda: world[0]), clock, decide_all, spare, lender)
+    if commit_every_turn:
+        engine.commit_every_turn()
     try:
         yield Stage(engine, journal, clock, world)
     finally:
-        engine.close()
+        engine.close(keep_workers=lender is not None)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from flowmetal.engine.launching import Launched
+from flowmetal.journal.wrapped_store import Moment
 from flowmetal.settings import Limits
-from flowmetal.testing.crashing import Moment, crashing_store
+from flowmetal.testing.crashing import crashing_store
 from flowmetal.testing.forking import forked_workers
 from flowmetal.testing.harness import Lab, in_loop, open_store
 from flowmetal.testing.workers import FrameKiller

@@ -11,6 +11,8 @@ live*, and tells the engine which of its recorded actions are still open.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -335,7 +337,14 @@ class Driver:
                 return bool(message[0] != "drop")
         return False
 
-    # -- time ------------------------------------------------------------------------------------------
+    # -- time and chance -------------------------------------------------------------------------------
+
+    def chance(self, run: Run) -> int:
+        """128 random bits; while the clock is simulated, the same for the same action of the same run."""
+        if self.simulated_us is None:
+            return int.from_bytes(os.urandom(16), "big")
+        seed = f"{run.run_id}#{run.number}#chance".encode()
+        return int.from_bytes(hashlib.blake2b(seed, key=run.nonce, digest_size=16).digest(), "big")
 
     def moment(self, run: Run) -> tuple[int, str]:
         """Milliseconds and RFC 3339 text of the time; never earlier than the run has seen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random as system_random
 import uuid as system_uuid
 from dataclasses import replace
 from typing import Final
@@ -20,7 +19,6 @@ from flowmetal.worker.driver import Driver, answer_of
 from flowmetal.worker.evaluation import Evaluator
 from flowmetal.worker.run import SCRIPT, VALUE, Deferred, Run
 
-_random = system_random.SystemRandom().random
 _LONG_ID: Final = MAX_RUN_ID_BYTES - 20
 
 
@@ -264,11 +262,17 @@ class FlowHost:
 
     def random(self, stack: str) -> float:
         """A recorded random number in [0, 1)."""
-        return float(self._driver.record("random", site_of(stack), lambda _run: _random()))
+        return float(self._driver.record("random", site_of(stack), self._new_random))
 
     def uuid(self, stack: str) -> str:
         """A recorded random UUID."""
-        return str(self._driver.record("uuid", site_of(stack), lambda _run: str(system_uuid.uuid4())))
+        return str(self._driver.record("uuid", site_of(stack), self._new_uuid))
+
+    def _new_random(self, run: Run) -> float:
+        return (self._driver.chance(run) >> 75) / 2**53
+
+    def _new_uuid(self, run: Run) -> str:
+        return str(system_uuid.UUID(int=self._driver.chance(run), version=4))
 
     def expose(self, key: str, value: Wire, stack: str) -> None:
         """Shows a value under a key."""

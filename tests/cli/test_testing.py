@@ -261,13 +261,88 @@ def test_junit_holds_what_no_xml_may(flowmetal: Flowmetal, tmp_path: Path) -> No
     assert len(second) == 0
 
 
+ENDLESS = "def _forever(fctx):\n    for _ in forever():\n        sleep(60)\n\nendless = flow(_forever)\n\n"
+
+
+def test_what_a_test_leaves_running_is_ended_with_it(flowmetal: Flowmetal) -> None:
+    text = ENDLESS + "def test_detached(t):\n    start(endless)\n\ndef test_after(t):\n    now()\n"
+    assert "2 passed in " in flowmetal("test", a_test=text).out
+
+
 def test_a_test_that_does_not_end_costs_its_own_time_only(flowmetal: Flowmetal) -> None:
-    text = (
-        "def _forever(fctx):\n    for _ in forever():\n        sleep(60)\n\nendless = flow(_forever)\n\n"
-        "def test_detached(t):\n    run(options(endless, detach = True))\n\n"
-        "def test_endless(t):\n    endless()\n\ndef test_after(t):\n    pass\n"
-    )
+    text = ENDLESS + "def test_endless(t):\n    endless()\n\ndef test_after(t):\n    fail('here')\n"
     done = flowmetal("test", "--timeout", "500ms", "-v", a_test=text)
-    for words in ("test_detached passed", "test_endless FAILED", "test_after passed"):
-        assert words in done.out
+    assert "test_endless FAILED\na_test.flow::test_after FAILED\n" in done.out
     assert "test_endless was not done after 500ms of real time" in done.out
+
+
+CRASHING = """
+def _page(fctx, number):
+    return len(unwrap(fctx.actions.http.get("https://pages.example/%d" % number, retries = 2)).text)
+
+page = flow(_page)
+
+def _report(fctx, append):
+    sizes = [unwrap(it) for it in parallel_map(page, [1, 2, 3])]
+    sleep("1d")
+    text = "%d %s %s" % (sum(sizes), now()[:10], uuid())
+    unwrap(fctx.actions.write("report.txt", text))
+    if append:
+        unwrap(append("log.txt", "done"))
+    print("done")
+    return text
+
+report = flow(_report)
+
+def _world(t):
+    t.answer(effects.http.get, gives = {"text": "12345"})
+    t.answer(effects.http.get, "https://pages.example/2", each = [Err("503", kind = "effect"), {"text": "1"}])
+    t.answer(effects.write)
+    t.answer(effects.append)
+
+def test_sound(t):
+    _world(t)
+    text = assert_ok(report(None))
+    assert_eq(text[:13], "11 2030-01-02")
+    assert_eq(t.calls(effects.write), [{"path": "report.txt", "text": text}])
+
+def test_append(t):
+    _world(t)
+    assert_ok(report(effects.append))
+
+def test_append_never_twice(t):
+    _world(t)
+    assert_ok(report(options(effects.append, interrupted = "never")))
+
+def test_append_if_somebody_says_so(t):
+    _world(t)
+    assert_ok(report(options(effects.append, interrupted = "ask")))
+"""
+
+
+def test_crash_everywhere(flowmetal: Flowmetal) -> None:
+    tests = {
+        each.get("test"): each
+        for each in flowmetal("test", "--crash-everywhere", "--json", a_test=LOAD + CRASHING).objects
+    }
+    for name in ("test_sound", "test_append_never_twice", "test_append_if_somebody_says_so"):
+        assert (tests[name]["status"], tests[name]["differences"]) == ("passed", []), tests[name]
+        assert tests[name]["crashes"] >= 8
+    assert tests["test_append"]["status"] == "failed"
+    (difference,) = tests["test_append"]["differences"]
+    assert difference == {
+        "moment": 'after append("log.txt", "done") was done, before that was recorded',
+        "what": ['done twice, not once: append("log.txt", "done")'],
+    }
+
+
+def test_crash_everywhere_tells_what_became_otherwise(flowmetal: Flowmetal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of an engine, made here: the time stands at the beginning again after every crash."""
+    monkeypatch.setattr("flowmetal.clock.SimulatedClock.advance", lambda self, seconds: None)
+    text = (
+        'def _f(fctx):\n    sleep("1h")\n    return now()\n\nf = flow(_f)\n\ndef test_f(t):\n    sleep("1h")\n    f()\n'
+    )
+    done = flowmetal("test", "--crash-everywhere", a_test=text)
+    assert done.code == 1
+    assert "error: test_f comes out otherwise when the engine ends\n  after event " in done.out
+    assert '#2 f gives Ok("2030-01-01T01:00:00.000000Z"), and gave Ok("2030-01-01T02:00:00.000000Z")' in done.out

@@ -61,7 +61,8 @@ MAY_USE = {
     | {"sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
     "trust": GROUND | {"permissions", "sources"},
     # fifth floor
-    "rehearsal": GROUND | {"assembly", "sources", "engine", "actions", "journal", "permissions", "language"},
+    "rehearsal": GROUND
+    | {"assembly", "sources", "engine", "actions", "journal", "permissions", "language", "packages"},
     # sixth floor
     "cli": GROUND
     | {"assembly", "sources", "trust", "engine", "worker", "actions", "journal", "permissions", "language", "packages"}

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from flowmetal.clock import SystemClock
 from flowmetal.journal.journal import Journal
-from flowmetal.testing.crashing import Moment
+from flowmetal.journal.wrapped_store import Moment
 from flowmetal.testing.harness import open_store
 from flowmetal.testing.zygote import Death, Life, Zygote, zygote
 from flowmetal.values import unpack

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from flowmetal.testing.crashing import Moment
+from flowmetal.journal.wrapped_store import Moment
 from flowmetal.testing.zygote import Life, Zygote, zygote
 from flowmetal.values import unpack
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from flowmetal.engine.engine import Outcome
 from flowmetal.journal.memory_store import MemoryStore
+from flowmetal.journal.wrapped_store import WrappedStore
 from flowmetal.settings import Limits
-from flowmetal.testing.crashing import WrappedStore
 from flowmetal.testing.harness import Lab, in_loop, make_lab
 from flowmetal.testing.replaying import replay_all, replayable
 from flowmetal.testing.workers import Evictor, FrameKiller
