@@ -16,12 +16,12 @@ from typing import Any
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
+from flowmetal.language.scopes import SCOPES, bound_in, names_of
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
 _ACTIONS = "_actions."
 """The prelude's struct of actions."""
-_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.DictComp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,13 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
     tree = parse(text)
     if tree is None:
         return
-    taken = _bound_in(tree.body)
+    taken = bound_in(tree.body)
     implementing = implementations(tree, known.declared)
     pending: list[tuple[ast.AST, frozenset[str], Of | None]] = [(tree, frozenset(), None)]
     while pending:
         node, own, flow = pending.pop()
-        if isinstance(node, _SCOPES):
-            names = _names_of_scope(node)
+        if isinstance(node, SCOPES):
+            names = names_of(node)
             own |= names
             flow = implementing.get(node) if node in implementing or CONTEXT in names else flow
         name = dotted(node.func if isinstance(node, ast.Call) else node)
@@ -119,39 +119,6 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
             elif isinstance(node, ast.Attribute):
                 yield from judge_member(node, known.members, flow)
         pending += [(child, own, flow) for child in ast.iter_child_nodes(node)]
-
-
-def _names_of_scope(node: ast.AST) -> frozenset[str]:
-    if isinstance(node, ast.FunctionDef | ast.Lambda):
-        every = node.args
-        names = [
-            each.arg for each in (*every.posonlyargs, *every.args, *every.kwonlyargs, every.vararg, every.kwarg) if each
-        ]
-        body = node.body if isinstance(node, ast.FunctionDef) else []
-        return frozenset((*names, *_bound_in(body)))
-    return frozenset(
-        each.id
-        for part in getattr(node, "generators", [])
-        for each in ast.walk(part.target)
-        if isinstance(each, ast.Name)
-    )
-
-
-def _bound_in(body: list[ast.stmt]) -> dict[str, int]:
-    """How often statements bind each name, not looking into functions within them."""
-    counts: dict[str, int] = {}
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.FunctionDef):
-            counts[node.name] = counts.get(node.name, 0) + 1
-            continue
-        if isinstance(node, _SCOPES):
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            counts[node.id] = counts.get(node.id, 0) + 1
-        pending += ast.iter_child_nodes(node)
-    return counts
 
 
 @dataclass(slots=True)

@@ -23,6 +23,8 @@ from flowmetal.language.calls import (
 )
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
+from flowmetal.language.flow_types import check_types
+from flowmetal.language.flows import FlowInfo
 from flowmetal.language.hints import CONTEXT_FIELDS
 from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, short_name
 from flowmetal.language.members import members_of
@@ -88,7 +90,10 @@ class _Checker:
             self._members.update(members_of(self._modules.sources[label]))
         self._flows: dict[str, dict[str, Signature]] = {}
         self._declared: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._infos: dict[str, dict[str, FlowInfo]] = {}
         for info in program.flows:
+            if info.global_name:
+                self._infos.setdefault(info.label, {})[info.global_name] = info
             names = tuple(argument.name for argument in info.arguments)
             self._declared.setdefault(info.label, {})[info.global_name] = names
             signature = signature_of_flow(info)
@@ -104,6 +109,7 @@ class _Checker:
     def check(self, labels: list[str]) -> Iterator[Diagnostic]:
         for label in labels:
             yield from self._calls(label)
+            yield from self._flow_types(label)
             yield from self._types(label)
             yield from self._lint(label)
 
@@ -129,6 +135,19 @@ class _Checker:
         members = {name: there for name, there in members.items() if name.partition(".")[0] in (*members, CONTEXT)}
         known.update(self._flows.get(label, {}))
         for finding in check_calls(text, Known(known, members, self._declared.get(label, {}))):
+            place = f"{short_name(label)}:{finding.line}:{finding.column}"
+            yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
+
+    def _flow_types(self, label: str) -> Iterator[Diagnostic]:
+        """What flows return in places where it does not fit."""
+        flows = dict(self._infos.get(label, {}))
+        loaded: set[str] = set()
+        for load in self._modules.tree(label).loads():
+            there = self._infos.get(self._modules.resolve(label, load.module_id), {})
+            flows.update({own: there[theirs] for own, theirs in load.symbols.items() if theirs in there})
+            loaded.update(load.symbols)
+        text = self._modules.sources[label]
+        for finding in check_types(text, flows, loaded):
             place = f"{short_name(label)}:{finding.line}:{finding.column}"
             yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
 

@@ -1,0 +1,128 @@
+"""Which name means what in a flow file, as far as its text alone tells.
+
+A name counts as known where its scope binds it exactly once, by a plain ``name = …``; what is a parameter, a loop's
+target, or bound twice may be anything.  So nothing that is found by these names can be wrong because of a path that
+was not looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flowmetal.language.syntax import CONTEXT
+
+Function = ast.FunctionDef | ast.Lambda
+SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.DictComp)
+_MOST_STEPS = 20
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names of a function, a comprehension, or a module (``outer`` None)."""
+
+    outer: Scope | None = None
+    values: dict[str, ast.expr] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+
+    def find(self, name: str) -> tuple[Scope, ast.expr] | None:
+        """What a name is bound to and where; None where that is not known.
+
+        Raises:
+            LookupError: nothing in the file binds it.
+        """
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.unknown:
+                return None
+            if name in scope.values:
+                return scope, scope.values[name]
+            scope = scope.outer
+        raise LookupError(name)
+
+    def is_global(self, name: str) -> bool:
+        """Whether no function between here and the module binds a name."""
+        scope: Scope | None = self
+        while scope is not None and scope.outer is not None:
+            if name in scope.unknown or name in scope.values:
+                return False
+            scope = scope.outer
+        return scope is not None and name not in scope.unknown
+
+    def path(self, node: ast.AST) -> str:
+        """``fctx.actions.run`` of a name, attributes, and names that stand for such; "" for what is none."""
+        scope, parts = self, []
+        for _ in range(_MOST_STEPS):
+            while isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+                node = node.value
+            if not isinstance(node, ast.Name):
+                return ""
+            if node.id == CONTEXT:
+                return ".".join([CONTEXT, *reversed(parts)])
+            try:
+                found = scope.find(node.id)
+            except LookupError:
+                return ".".join([node.id, *reversed(parts)])
+            if found is None or not isinstance(found[1], ast.Name | ast.Attribute):
+                # What a module binds itself keeps its name: a flow, a struct.
+                return ".".join([node.id, *reversed(parts)]) if scope.is_global(node.id) else ""
+            scope, node = found
+        return ""
+
+
+def scope_of(node: ast.AST, outer: Scope | None) -> Scope:
+    """The scope that a module, a function or a comprehension makes."""
+    if isinstance(node, ast.Module | ast.FunctionDef):
+        counts = bound_in(node.body)
+        values = {name: value for name, value in _assigned(node.body) if counts[name] == 1}
+        scope = Scope(outer, values, {name for name in counts if name not in values})
+    else:
+        scope = Scope(outer)
+    if isinstance(node, Function):
+        scope.unknown.update(_parameters(node.args))
+    scope.unknown.update(
+        each.id
+        for part in getattr(node, "generators", [])
+        for each in ast.walk(part.target)
+        if isinstance(each, ast.Name)
+    )
+    return scope
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    return (each.arg for each in every if each)
+
+
+def names_of(node: ast.AST) -> frozenset[str]:
+    """The names that a scope binds."""
+    scope = scope_of(node, None)
+    return frozenset((*scope.values, *scope.unknown))
+
+
+def bound_in(body: list[ast.stmt]) -> dict[str, int]:
+    """How often statements bind each name, not looking into functions within them."""
+    counts: dict[str, int] = {}
+    for node in _within(body):
+        if isinstance(node, ast.FunctionDef):
+            counts[node.name] = counts.get(node.name, 0) + 1
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            counts[node.id] = counts.get(node.id, 0) + 1
+    return counts
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    for node in _within(body):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
+
+
+def _within(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            pending += ast.iter_child_nodes(node)

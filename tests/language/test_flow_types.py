@@ -1,0 +1,132 @@
+"""What `flowmetal check` says where a flow gets, or returns, what another does not return; and where it is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from flowmetal.engine.checking import check_file
+from flowmetal.settings import Limits
+from tests.language.chunks import MAIN, Texts
+
+OTHER = """
+count = flow(lambda fctx: 1, returns = args.int())
+unwrap_twice = lambda x: x
+"""
+
+HEAD = """
+load("./other.flow", "count", unwrapped = "unwrap_twice")
+
+text = flow(lambda fctx: "a", returns = args.string())
+moment = flow(lambda fctx: "a", returns = args.timestamp())
+ratio = flow(lambda fctx: 0.5, returns = args.float())
+numbers = flow(lambda fctx: [1], returns = args.list(of = args.int()))
+colour = flow(lambda fctx: "red", returns = args.choice(["red"]))
+anything = flow(lambda fctx: 1, returns = args.any())
+silent = flow(lambda fctx: 1)
+step = flow(lambda fctx: 1, args = {
+    "s": args.string(default = ""),
+    "n": args.int(default = 0),
+    "f": args.float(default = 0.0),
+    "strings": args.list(of = args.string(), default = []),
+    "xs": args.list(default = []),
+    "d": args.duration(default = 0),
+    "w": args.any(default = None),
+})
+plain = flow(lambda fctx, x: x)
+"""
+
+WRONG = """
+def _main(fctx, unknown):
+    a = fctx.actions
+    n = unwrap(count())
+    step(n)  #! `step` takes a string as `s`, and `count` returns an int
+    step(s = n)  #! `step` takes a string as `s`, and `count` returns an int
+    step("", unwrap(text()))  #! `step` takes an int as `n`, and `text` returns a string
+    step(n = count().value)  # fits
+    step(count())  #! `step` takes a string as `s`, and this is a Result of `count`
+    step(n = silent())  #! `step` takes an int as `n`, and this is a Result of `silent`
+    task = a.run(count)
+    step(task)  #! `step` takes a string as `s`, and `count` returns an int
+    step(s = fctx.actions.wait(task).value)  #! `step` takes a string as `s`, and `count` returns an int
+    a.run(step, n)  #! `step` takes a string as `s`, and `count` returns an int
+    a.run(options(step, retries = 1), s = task)  #! `step` takes a string as `s`, and `count` returns an int
+    fctx.actions.start(step, n)  #! `step` takes a string as `s`, and `count` returns an int
+    options(step, retries = 1)(unwrap(options(count, name = "c")()))  #! `step` takes a string as `s`
+    step(strings = unwrap(numbers()))  #! takes a list[string] as `strings`, and `numbers` returns a list[int]
+    step(n = unwrap(ratio()))  #! `step` takes an int as `n`, and `ratio` returns a float
+    step(n = unwrap(colour()))  #! `step` takes an int as `n`, and `colour` returns a choice["red"]
+    return [unwrap(step(n)) for _ in range(3)]  #! `step` takes a string as `s`, and `count` returns an int
+
+main = flow(_main)
+
+def _other(fctx):
+    if fctx.attempt > 1:
+        return count()  #! `other` returns a string, and `count` an int
+    found = text()
+    later = lambda: unwrap(count())
+    return unwrap(found)
+
+other = flow(_other, returns = args.string())
+short = flow(lambda fctx: unwrap(count()), returns = args.string())  #! `short` returns a string, and `count` an int
+"""
+
+RIGHT = """
+def _main(fctx, unknown, count = None):
+    a = fctx.actions
+    step(unwrap(text()), 1, unwrap(ratio()))
+    step(unwrap(moment()), xs = unwrap(numbers()), d = unwrap(text()))
+    step(unwrap(colour()), w = text(), f = 1)
+    step(unwrap(anything()), n = unwrap(silent()))
+    step(count())
+    step(unwrap(count()))
+    changed = unwrap(numbers())
+    changed = "b"
+    step(changed)
+    for each in unwrap(numbers()):
+        step(each)
+    step(*unwrap(numbers()))
+    plain(unwrap(numbers()))
+    step(unwrapped(text()))
+    step(str(unwrap(numbers())))
+    task = a.run(text)
+    a.run(step, task)
+    a.run(plain, a.run(numbers))
+    return a.wait([task, a.run(numbers)])
+
+main = flow(_main)
+
+def helper(step, unwrap):
+    step(unwrap(numbers()))
+
+def _fits(fctx):
+    def inner():
+        return numbers()
+    if inner():
+        return text()
+    return unwrap(anything())
+
+fits = flow(_fits, returns = args.string())
+"""
+
+
+def found_in(text: str) -> dict[int, str]:
+    """What is found, by line."""
+    texts = Texts({MAIN: text, "other.flow": OTHER})
+    return {
+        int(each.place.split(":")[1]): each.message for each in asyncio.run(check_file(f"//{MAIN}", texts, Limits()))
+    }
+
+
+def test_what_cannot_fit_is_found() -> None:
+    text = HEAD + WRONG
+    marked = [(at, re.search("#! (.*)$", line)) for at, line in enumerate(text.split("\n"), 1)]
+    wanted = {at: found[1] for at, found in marked if found}
+    found = found_in(text)
+    assert set(found) == set(wanted), {at: found.get(at, wanted.get(at)) for at in set(found) ^ set(wanted)}
+    for at, words in wanted.items():
+        assert words in found[at]
+
+
+def test_what_may_fit_is_passed_over() -> None:
+    assert found_in(HEAD + RIGHT) == {}
