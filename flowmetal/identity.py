@@ -31,6 +31,11 @@ def child_id(parent: str, number: int) -> str:
     return run_id
 
 
+def run_key(nonce: bytes, run_id: str, life: int = 1) -> str:
+    """The idempotency key of a run itself, another one in each of its lives; 32 hex digits."""
+    return idempotency_key(nonce, run_id if life == 1 else f"{run_id}~{life}")
+
+
 def idempotency_key(nonce: bytes, run_id: str, number: int = 0) -> str:
     """32 hex digits, the same over resumes and attempts, never the same for another run.
 

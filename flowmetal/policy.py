@@ -13,7 +13,6 @@ from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.settings import parse_duration
 from flowmetal.values import Failure, Wire, to_text
 
-_LATER: Final = frozenset(["continue_every"])
 _TRYING: Final = (
     "retries",
     "retry_delay",
@@ -25,7 +24,7 @@ _TRYING: Final = (
     "retry_on",
     "give_up_on",
 )
-_OF_RUNS: Final = ("max_parallel",)
+_OF_RUNS: Final = ("max_parallel", "continue_every")
 _OF_ONE: Final = frozenset({"id", "parent_close", "idempotency_key"})
 _KNOWN: Final = {
     "flow": ("name", "id", "parent_close", "idempotency_key", "on_failure", *_OF_RUNS, *_TRYING),
@@ -143,8 +142,6 @@ def check_setting_name(name: str, kind: str) -> None:
     where = "`flow()`" if kind == "made" else "`options()`"
     if name == "detach":
         raise UsageError("there is no setting `detach`", remedy="start a run of its own by `fctx.actions.start(f, …)`")
-    if name in _LATER:
-        raise UsageError(f"{where} does not know `{name}` yet: it comes in a later version")
     if name not in known:
         if name == "returns":
             raise UsageError(f"{where} has no setting `returns`", remedy="it is of the flow: `flow(f, returns = …)`")
@@ -203,6 +200,10 @@ _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
         "a text of 1 to 200 printable ASCII characters, with no space at its ends",
     ),
     "max_parallel": (lambda value: type(value) is int and 1 <= value <= _MOST, f"a whole number from 1 to {_MOST:,}"),
+    "continue_every": (
+        lambda value: type(value) is int and 1 <= value <= _MOST,
+        f"a number of actions, from 1 to {_MOST:,}",
+    ),
     "name": (lambda value: isinstance(value, str) and 0 < len(value) <= 200, "a text of 1 to 200 characters"),
     "id": (
         lambda value: isinstance(value, str) and _RUN_ID.fullmatch(value) is not None,

@@ -29,6 +29,7 @@ _PLAIN = frozenset(
         "labels",
         "deadline_ms",
         "attempt",
+        "life",
         "repeated",
         "late",
         "after",
@@ -67,7 +68,11 @@ def to_data(journal: Journal, run_id: str, sequence: int, event: Event) -> dict[
     if "nonce" in fields:
         data["nonce"] = fields["nonce"].hex()
     if "args" in fields:
-        data.update(_args_data(load(journal, run_id, fields["args"]), event.kind == "started" or verb in CALL_VERBS))
+        data.update(
+            _args_data(
+                load(journal, run_id, fields["args"]), event.kind in ("started", "continued") or verb in CALL_VERBS
+            )
+        )
     if "policy" in fields:
         data["policy"] = to_json_data(load(journal, run_id, fields["policy"]))
     if "fields" in fields:

@@ -85,6 +85,8 @@ class Printer:
         if event.kind == "started":
             args = load(journal, run_id, fields["args"])
             return f"{printable(fields['name'])}({show_call(args[0], args[1])}) started"
+        if event.kind == "continued":
+            return event_words.next_life(journal, run_id, event)
         if event.kind == "log":
             return event_words.log_line(journal, run_id, event)
         if event.kind in ("action", "child"):

@@ -136,6 +136,12 @@ def why(action: Event, result: Event, *, is_denied: bool) -> str:
     return f"  (by {cut(by, _DETAILS_LIMIT)})" if by else ""
 
 
+def next_life(journal: Journal, run_id: str, event: Event) -> str:
+    """Which life begins, with what."""
+    args = load(journal, run_id, event.fields["args"])
+    return f"life {event.fields['life']}, continued with ({show_call(args[0], args[1])})"
+
+
 def other(event: Event) -> str:
     """Words for events that are neither action nor result nor log line; those of an action do not name it."""
     fields = event.fields

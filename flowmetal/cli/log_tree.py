@@ -137,6 +137,8 @@ class _Tree:
             return f"started {printable(event.fields['name'])}({show_call(args[0], args[1])})"
         if event.kind == "log":
             return event_words.log_line(self._journal, run_id, event)
+        if event.kind == "continued":
+            return f"── {event_words.next_life(self._journal, run_id, event)} ──"
         if event.kind == "attempt" and not event.fields["number"]:
             return f"── {event_words.other(event)} ──"
         if event.kind == "result":

@@ -69,6 +69,13 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     now_ms = int(time.time() * 1_000)
     root = header if header.is_root else journal.require(root_of(header.run_id))
     own = next(({**to_data(journal, header.run_id, at, event)} for at, event in journal.history(header.run_id)), {})
+    if header.life > 1:
+        (life,) = [
+            to_data(journal, header.run_id, at, event)
+            for at, event in journal.history(header.run_id, header.life_seq - 1)
+            if at == header.life_seq
+        ]
+        own = {**own, **life}
     facts = started_of(journal, header.run_id)
     grants = facts.get("grants", {})
     for _, event in journal.history(root.run_id) if root.grants_digest else ():
@@ -103,6 +110,7 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
             for each in ([] if header.is_finished else open_questions(journal, header))
         ],
         "attempt": header.attempt,
+        "life": header.life,
         "moved_to": root.moved_to or None,
         "labels": dict(root.labels),
         "args": own.get("args", []),
@@ -146,6 +154,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("waits for", data["waits_for"]),
         *(("asks", f"{each['text']}  {each['command']}") for each in data["asks"]),
         ("attempt", data["attempt"] if data["attempt"] > 1 else None),
+        ("life", data["life"] if data["life"] > 1 else None),
         ("part of", data["parent"]),
         ("started", data["started"]),
         ("finished", data["finished"]),

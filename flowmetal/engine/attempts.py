@@ -20,7 +20,7 @@ from flowmetal.engine.table import RootState, Start
 from flowmetal.engine.timers import DEADLINE, Timers
 from flowmetal.journal import events
 from flowmetal.journal.headers import Header
-from flowmetal.policy import PLAIN, Policy, is_kept, read_policy
+from flowmetal.policy import PLAIN, Policy, is_kept, policy_items, read_policy
 from flowmetal.values import Failure, Wire, pack
 
 RETRY: Final = -1
@@ -34,14 +34,19 @@ def policy_of(header: Header) -> Policy:
     return read_policy(msgpack.unpackb(header.policy)) if header.policy else PLAIN
 
 
+def continue_every(header: Header) -> int:
+    """After how many actions of a life a safe point begins the next, 0 for never."""
+    return (policy_items(msgpack.unpackb(header.policy)).get("continue_every") or 0) if header.policy else 0
+
+
 def has_earlier(header: Header) -> bool:
     """Whether there is something that a run may take over."""
-    return header.attempt > 1 or bool(header.rerun_of)
+    return header.attempt > 1 or bool(header.rerun_of and header.life == 1)
 
 
 def sources_of(header: Header) -> list[Source]:
     """What a run takes over from: the run that it is a rerun of, then its own earlier attempts."""
-    sources = [Source(header.rerun_of, header.rerun_upto or NO_END)] if header.rerun_of else []
+    sources = [Source(header.rerun_of, header.rerun_upto or NO_END)] if header.rerun_of and header.life == 1 else []
     return [*sources, Source(header.run_id, header.attempt_seq)] if header.attempt > 1 else sources
 
 
@@ -99,7 +104,7 @@ class Attempts:
             and due_ms >= header.created_ms + policy.schedule_timeout_seconds * 1_000
         ):
             return None
-        base = self._ledger.journal.last_number(header.run_id)
+        base = max(header.attempt_base, self._ledger.journal.last_number(header.run_id))
         reason = f"{failure.kind}: {failure.message}"[:_MAX_REASON]
         sequence = self._ledger.append(
             header.run_id.encode(), events.attempt(now_ms, 0, header.attempt + 1, reason=reason, due_ms=due_ms)

@@ -180,6 +180,13 @@ class Cancelling:
         ending = HANDLING if header.ending == HANDLING else ""
         self._runs.finish(replace(header, ending=ending, deferred=0), value, status=status)
 
+    def drop(self, run: HotRun) -> None:
+        """Takes a hot run from its worker, which is told."""
+        self._runs.forget(run.run_id)
+        run.worker.send(["drop", run.run_id, run.incarnation])
+        if run.is_inline:
+            self._begin_callers_anew(run)
+
     def _begin_callers_anew(self, run: HotRun) -> None:
         """Takes the callers of an inline child off its thread: the worker may have given them a Result of its own."""
         while (caller := self._runs.hot.get(run.header.parent)) is not None and caller.inline_child == run.run_id:

@@ -174,6 +174,10 @@ def _is_wait(run: HotRun, wire: list[Wire]) -> bool:
     )
 
 
+def _may_continue(run: HotRun) -> bool:
+    return not run.open and bool(run.header.flow)
+
+
 def _is_wait_any(run: HotRun, wire: list[Wire]) -> bool:
     return _is_wait(run, wire) and len(wire[0]) > 0
 
@@ -190,4 +194,5 @@ _CHECKS: Final[dict[str, Callable[[HotRun, list[Wire]], bool]]] = {
         and isinstance(wire[0], list)
         and all(type(number) is int and 0 < number <= run.last_action for number in wire[0])
     ),
+    "continue": lambda run, wire: len(wire) == 2 and is_call(wire) and not wire[0] and _may_continue(run),
 }

@@ -24,6 +24,7 @@ from flowmetal.engine.checks import (
     check_size,
     is_call,
 )
+from flowmetal.engine.lives import Lives
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.runs import OK_NONE, Runs
 from flowmetal.engine.scheduler import Scheduler
@@ -58,6 +59,7 @@ class Dispatcher:
     ) -> None:
         self._runs = runs
         self._cancelling = cancelling
+        self._lives = Lives(runs, cancelling)
         self._ledger = runs.ledger
         self._scheduler = scheduler
         self._stopped = stopped
@@ -202,6 +204,8 @@ class Dispatcher:
             self._runs.waits.open(run, action)
         elif verb == "cancel":
             self._cancelling.cancel_task(run, wire[0])
+        elif verb == "continue":
+            self._lives.continue_as_new(run, action)
         elif verb == "close":
             run.open[action.number] = action
             self._cancelling.cancel_open(run, action.number)

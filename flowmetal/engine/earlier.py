@@ -29,6 +29,7 @@ from flowmetal.values import Wire, is_ok_packed, pack, substitute_tasks
 _ACTION: Final = KINDS["action"]
 _CHILD: Final = KINDS["child"]
 _ATTEMPT: Final = KINDS["attempt"]
+_CONTINUED: Final = KINDS["continued"]
 _RESULT: Final = KINDS["result"]
 _SLICE_BYTES: Final = 1024 * 1024
 NO_END: Final = 2**63
@@ -91,6 +92,7 @@ class History:
 
     def __init__(self, journal: Journal, run_id: str, attempt_seq: int, sources: Sequence[Source]) -> None:
         self._journal = journal
+        self._run_id = run_id
         self._found: dict[_Occurrence, _Found] = {}
         for source in sources:
             self._read(source, self._found)
@@ -132,6 +134,8 @@ class History:
                 if sequence > source.upto:
                     return attempt
                 event = unpack_plain(body)
+                if event["k"] == _CONTINUED and source.run_id != self._run_id:
+                    return attempt  # what is left of that run is of a later life than the one that is done anew
                 if event["k"] == _ATTEMPT and event["n"] == 0:
                     attempt = _Attempt()
                 _note(attempt, source.run_id, sequence, event, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flowmetal.engine.attempts import has_earlier
+from flowmetal.engine.attempts import continue_every, has_earlier
 from flowmetal.engine.recorded import note_recorded
 from flowmetal.engine.table import HotRun
 from flowmetal.journal.framing import unpack_plain
@@ -31,6 +31,8 @@ def start_message(
         "args": args,
         "nonce": run.root.nonce,
         "attempt": run.header.attempt,
+        "life": run.header.life,
+        "continue_every": continue_every(run.header),
         "started_ms": started_ms,
         # Only what comes by the engine can be taken over, or wait for a place.
         "inlining": may_inline and not run.alone and not has_earlier(run.header),
@@ -53,9 +55,12 @@ def replay_message(journal: Journal, run: HotRun, *, may_inline: bool = True) ->
     run.last_action = run.header.attempt_base
     fields = unpack_plain(body)
     run.modules = tuple(fields.get("P", ()))
-    line = fields.get("l", "")
+    line, begun = fields.get("l", ""), fields
+    if run.header.life > 1:
+        ((_, body),) = journal.raw_history(run.run_id, run.header.life_seq - 1, 1)
+        begun = unpack_plain(body)
     return start_message(
-        run, fields["f"], fields["m"], fields["a"], fields["t"], line, replay=True, may_inline=may_inline
+        run, fields["f"], fields["m"], begun["a"], begun["t"], line, replay=True, may_inline=may_inline
     )
 
 

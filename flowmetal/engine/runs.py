@@ -180,7 +180,7 @@ class Runs:
             self.start_detached(run, action, packed)
             return
         begun = ""
-        if run.header.rerun_of and run.earlier is not None:
+        if run.header.rerun_of and run.header.life == 1 and run.earlier is not None:
             # A child that was not Ok is done anew, but not all of what it did.
             begun = run.earlier.begun(action, what, args, kwargs)
         self.start_child(run, action, packed, settings, begun)
@@ -442,6 +442,14 @@ class Runs:
         begun = self._attempts.begin(header, root)
         if begun.is_root:
             root.header = begun
+
+    def begin_life(self, header: Header, root: RootState) -> None:
+        """Makes a run ready whose new life has just been written."""
+        self.ledger.put_header(header)
+        if header.is_root:
+            root.header = header
+        self._attempts.arm(header)
+        self.enqueue(Start(header.run_id, root))
 
     def take_up_waiting(self, header: Header) -> None:
         """Goes on waiting for a run's next attempt."""

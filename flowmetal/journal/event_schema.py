@@ -58,6 +58,7 @@ KEYS: Final = {
     "sender": "A",
     "read": "Y",
     "packages": "K",
+    "life": "I",
 }
 """Long name → the letter on disk."""
 
@@ -78,6 +79,7 @@ KINDS: Final = {
     "finished": 12,
     "asked": 13,
     "paused": 14,
+    "continued": 15,
 }
 """Kind → its number on disk."""
 
@@ -123,6 +125,7 @@ _TYPES: Final = {
     "sender": "str",
     "read": "count",
     "packages": "packages",
+    "life": "count",
 }
 
 
@@ -156,6 +159,7 @@ SCHEMAS: Final = {
     "finished": _schema("status value"),
     "asked": _schema("number reason text"),
     "paused": _schema("since_ms reason"),
+    "continued": _schema("number life args"),
 }
 
 

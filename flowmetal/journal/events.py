@@ -18,6 +18,7 @@ the engine calls them a hundred thousand times a second: one packed dict, one ch
 | cancel_requested | someone asked for the end | reason |
 | code_changed | a person let a run go on with other code | program; versions, file, packages |
 | finished | a run ended | status, value |
+| continued | a run begins a new life, and its old events are removed | number (of its last action), life, args |
 | asked | an action waits for a person | number, reason (input, grant, interrupted), text (the question) |
 | paused | a root run that was paused is taken up again | since_ms (when it was paused), reason |
 
@@ -252,6 +253,11 @@ def code_changed(
     if packages is not None:
         fields["K"] = [list(row) for row in packages]
     return _seal(fields)
+
+
+def continued(at_ms: int, number: int, life: int, args: Field) -> bytes:
+    """A run begins its ``life``-th life; action ``number`` was the last of those before."""
+    return _seal({"k": 15, "t": at_ms, "n": number, "I": life, "a": args})
 
 
 def finished(at_ms: int, status: str, value: Field) -> bytes:

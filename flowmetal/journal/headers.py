@@ -39,6 +39,7 @@ class Header:
     cleanups run, which will be its status, "failed" while its failure is handled.  By ``ends_by_ms`` a cleanup that
     runs on account of a cancel must have ended, in whatever attempt.
     Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
+    ``life`` counts from 1; a later one began with the event ``life_seq``.
     ``started_by`` is the run whose flow started a root, "" if that was a person.
     ``paused_ms`` is when someone paused a root, and ``pause_reason`` what they said; kept until it is taken up again.
     """
@@ -75,6 +76,8 @@ class Header:
     deferred: int = 0
     ending: str = ""
     ends_by_ms: int | None = None
+    life: int = 1
+    life_seq: int = 0
 
     @property
     def is_root(self) -> bool:
@@ -113,6 +116,7 @@ _LETTERS: Final = {
     "result": "v", "moved_to": "T", "attempt_seq": "q", "attempt_base": "b", "policy": "G",
     "rerun_of": "E", "rerun_upto": "s", "started_by": "B", "paused_ms": "Z", "pause_reason": "z",
     "deferred": "d", "ending": "N", "ends_by_ms": "k",
+    "life": "L", "life_seq": "Q",
 }  # fmt: skip
 _NAMES: Final = {letter: name for name, letter in _LETTERS.items()}
 _DEFAULTS: Final = {item.name: item.default for item in fields(Header)}

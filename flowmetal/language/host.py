@@ -116,6 +116,14 @@ class Host(Protocol):
         """Sleeps until a moment."""
         ...
 
+    def continue_as_new(self, kwargs: list[Wire], stack: str) -> None:
+        """Begins the flow anew with these arguments and an empty history; never returns."""
+        ...
+
+    def safe_point(self, kwargs: list[Wire], stack: str) -> None:
+        """Begins the flow anew if its life is long enough; else nothing."""
+        ...
+
     def now(self, stack: str) -> str:
         """The recorded time."""
         ...

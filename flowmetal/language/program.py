@@ -40,6 +40,7 @@ _ENTER: Final = "flowmetal__enter"
 _ASKED: Final = (
     "call", "call_plain", "effect", "start", "wait", "wait_any", "cancel", "defer", "clean", "release", "sleep",
     "sleep_until", "now", "random", "uuid", "log", "expose", "fail", "context", "flow_name",
+    "continue_as_new", "safe_point",
 )  # fmt: skip
 """What the prelude asks of the host, each as ``_host_NAME``."""
 

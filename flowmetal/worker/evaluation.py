@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
-from flowmetal.identity import child_id, idempotency_key
+from flowmetal.identity import child_id, run_key
 from flowmetal.language.arguments import ArgumentError, bind
 from flowmetal.language.host import Answer, HostError, full_answer, is_ok_answer
 from flowmetal.language.labels import short_name
@@ -121,7 +121,7 @@ class Evaluator:
         child.materialized = False
         child.inlining = run.inlining
         child.nonce = run.nonce
-        child.key = idempotency_key(run.nonce, child.run_id)
+        child.key = run_key(run.nonce, child.run_id)
         child.last_now = run.last_now
         # As a replay reads it from the journal: in milliseconds.
         child.started_ms = self._driver.moment(child)[0]

@@ -8,7 +8,7 @@ from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.identity import MAX_RUN_ID_BYTES, NAME_RULE, child_id, is_name
-from flowmetal.language.arguments import ArgumentError, moment_of
+from flowmetal.language.arguments import ArgumentError, bind, moment_of
 from flowmetal.language.diagnostics import modules_of, site_of
 from flowmetal.language.host import Answer, FlowContextParts, HostError, full_answer, value_of
 from flowmetal.policy import SETTINGS, check_policy, is_plain, policy_items
@@ -253,6 +253,43 @@ class FlowHost:
         except ArgumentError as error:
             raise self._refuse(f"`sleep_until`: {error.message}") from None
         self._driver.act(run, "sleep_until", self._pack([moment]), site_of(stack), [], "sleep_until")
+
+    # -- lives -----------------------------------------------------------------------------------------
+
+    def continue_as_new(self, kwargs: list[Wire], stack: str) -> None:
+        """Ends this life of the flow and begins the next with these arguments; never returns."""
+        self._continue(self._next_life(kwargs, "continue_as_new"), stack)
+
+    def safe_point(self, kwargs: list[Wire], stack: str) -> None:
+        """As ``continue_as_new`` if this life has had so many actions as its setting says; else nothing."""
+        packed = self._next_life(kwargs, "safe_point")
+        run = self._driver.current()
+        # The numbers are the same on every replay, so nothing of this need be recorded.
+        if run.continue_every and run.number - run.base >= run.continue_every:
+            self._continue(packed, stack)
+
+    def _next_life(self, kwargs: list[Wire], asked: str) -> bytes:
+        run = self._driver.current()
+        if run.index == SCRIPT:
+            raise self._refuse(f"`{asked}` is for flows: the body of a file has no arguments", "put it into a flow")
+        info = self._driver.program.flows[run.index]
+        if info.declared:
+            try:
+                bind(info.name, info.arguments, [], kwargs)
+            except ArgumentError as error:
+                raise self._refuse(f"`{asked}`: {error.message}", error.remedy) from None
+        return self._pack([[], kwargs])
+
+    def _continue(self, packed: bytes, stack: str) -> None:
+        driver = self._driver
+        run = driver.current()
+        # As at the end of a flow: what it has started and not looked at is waited for, then its cleanups are run.
+        driver.observe(run, list(run.unobserved))
+        answer = full_answer(cleanups.clean_rest(driver, run, None)) if run.deferred else [True]
+        if not answer[0]:
+            run.failure = answer[2]
+            raise HostError("a cleanup failed")
+        driver.act(run, "continue", packed, site_of(stack), [], "continue")
 
     # -- records ---------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from flowmetal.errors import FlowmetalError
 
 MAX_FRAME: Final = 4 * 1024 * 1024
 LENGTH: Final = struct.Struct(">I")
-BLOCKING: Final = frozenset({"call", "clean", "do", "sleep", "sleep_until", "wait", "wait_any", "close"})
+BLOCKING: Final = frozenset({"call", "clean", "do", "sleep", "sleep_until", "wait", "wait_any", "close", "continue"})
 
 _TEXT, _INT, _BYTES, _LIST, _BYTES_OR_NONE, _NUMBERS, _MAP, _TEXTS = (
     "text",

@@ -90,11 +90,11 @@ class Run:
     """State of one run; see the module's text."""
 
     __slots__ = (
-        "args", "asked_at", "attempt", "bound", "callee", "deferred", "depth", "direct_error", "direct_last",
-        "exhausted",
-        "failure", "history", "incarnation", "index", "inlining", "key", "kwargs", "last_now", "line", "log_index",
-        "materialized", "modules", "name", "nonce", "number", "open", "packed", "parent", "parent_number", "results",
-        "run_id", "started", "started_ms", "tasks", "ticks", "undoing", "unobserved",
+        "args", "asked_at", "attempt", "base", "bound", "callee", "continue_every", "deferred", "depth",
+        "direct_error", "direct_last", "exhausted", "failure", "history", "incarnation", "index", "inlining", "key",
+        "kwargs", "last_now", "line", "log_index", "materialized", "modules", "name", "nonce", "number", "open",
+        "packed", "parent", "parent_number", "results", "run_id", "started", "started_ms", "tasks", "ticks", "undoing",
+        "unobserved",
     )  # fmt: skip
 
     def __init__(self, run_id: str, incarnation: int, index: int, args: list[Wire], kwargs: list[Wire]) -> None:
@@ -114,6 +114,9 @@ class Run:
         self.number = 0
         # The line of its latest action.
         self.asked_at = ""
+        # The last action of the attempts and lives before the present one.
+        self.base = 0
+        self.continue_every = 0
         self.log_index = 0
         self.history: History | None = None
         # Results of tasks stay, for a task may be waited for many times; results of blocking actions are taken.

@@ -10,7 +10,7 @@ import msgpack
 
 from flowmetal import __version__
 from flowmetal.errors import LanguageError
-from flowmetal.identity import idempotency_key
+from flowmetal.identity import run_key
 from flowmetal.language.checking import check_program
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
@@ -161,13 +161,14 @@ class Session:
         run = Run(run_id, incarnation, index, args, kwargs)
         run.name = about["name"]
         run.nonce = about["nonce"]
-        run.key = idempotency_key(run.nonce, run_id)
+        run.key = run_key(run.nonce, run_id, about["life"])
+        run.continue_every = about["continue_every"]
         run.attempt = about["attempt"]
         run.started_ms = about["started_ms"]
         run.started = moment_text(run.started_ms * 1_000)
         run.last_now = run.started_ms * 1_000
         run.inlining = about["inlining"]
-        run.number = about["base"]
+        run.number = run.base = about["base"]
         run.line = about["line"]
         if about["replay"]:
             run.history = History()
