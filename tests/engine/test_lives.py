@@ -14,7 +14,7 @@ from flowmetal.engine.ledger import COMMIT_DELAY_SECONDS
 from flowmetal.journal import events, lives
 from flowmetal.journal.writer import Writer
 from flowmetal.testing.harness import Lab, failure_of, in_loop, make_lab, value_of
-from flowmetal.values import pack
+from flowmetal.values import pack, unpack
 from tests.engine.test_policies import main_of
 
 
@@ -236,3 +236,48 @@ def test_messages_that_nobody_read_and_what_is_exposed_stay(lab: Lab) -> None:
     assert found[0][1] == "started"
     assert [sequence for sequence, _ in found[1:]] == [*kept, last]
     assert removed[0] > 0
+
+
+def test_messages_are_read_once_in_order_over_all_lives(lab: Lab) -> None:
+    """One a life, all of them sent at first; what is shown is shown by every life until it is replaced."""
+    body = """
+seen = fctx.args.seen + [unwrap(a.receive("word"))]
+if n == 0:
+    a.expose("first", seen[0])
+    a.expose("long", "x" * 20000)
+a.expose("latest", n)
+if n < 4:
+    a.continue_as_new(n = n + 1, seen = seen)
+return seen
+"""
+    text = loop_of(body).replace("args.int(default = 0)}", 'args.int(default = 0), "seen": args.list(default = [])}')
+    sending = """task = a.run(loop)
+    for n in range(5):
+        unwrap(a.signal("r.1.1", "word", n))
+    return unwrap(a.wait(task))"""
+    text = text.replace("return unwrap(loop())", sending)
+    assert value_of(lab.run(text)) == [0, 1, 2, 3, 4]
+    shown = [event.fields["args"] for event in lab.events("r.1.1") if event.fields.get("callee") == "expose"]
+    names = [unpack(lab.journal.payload("r.1.1", args))[0] for args in shown]
+    assert names == ["first", "long", "latest", "latest"], "of each the last before this life, and its own"
+    assert lab.journal.require("r.1.1").life == 5
+    assert list(lab.journal.verify()) == []
+
+
+def test_cleanups_are_run_at_the_end_of_their_life(lab: Lab) -> None:
+    """As at the end of the flow; one that fails spoils it, and there is no next life."""
+    body = """
+a.defer(tidy, [n])
+unwrap(a.append("log.txt", "life %d\\n" % n))
+if n < 2:
+    a.continue_as_new(n = n + 1)
+"""
+    tidy = (
+        'def _tidy(fctx, n):\n    unwrap(fctx.actions.append("log.txt", "tidy %d\\n" % n))\n    {}\n\n'
+        "tidy = flow(_tidy)\n\n"
+    )
+    value_of(lab.run(tidy.format("return n") + loop_of(body), "well"))
+    assert (lab.base / "log.txt").read_text() == "".join(f"life {n}\ntidy {n}\n" for n in range(3))
+    failure = failure_of(lab.run(tidy.format("fail('no')") + loop_of(body), "badly"))
+    assert failure.message == "a cleanup failed"
+    assert lab.journal.require("badly.1.1").life == 1
