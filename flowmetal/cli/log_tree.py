@@ -71,7 +71,8 @@ class _Tree:
         self._drawn = drawn
 
     def print_header(self, header: Header) -> None:
-        print(f"{header.run_id}  {printable(flow_of(header))}  {show_moment(header.created_ms)}")
+        rerun = f"  (a rerun of {header.rerun_of})" if header.rerun_of else ""
+        print(f"{header.run_id}  {printable(flow_of(header))}  {show_moment(header.created_ms)}{rerun}")
 
     def print_end(self, header: Header) -> None:
         if header.finished_ms is not None and header.is_finished:

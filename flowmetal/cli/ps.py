@@ -27,6 +27,7 @@ _SHOWN = 50
 @click.option(
     "--limit", type=click.IntRange(min=0), help=f"How many at most, 0 for all. Default: {_SHOWN}, with --json all."
 )
+@click.option("--lineage", is_flag=True, help="Show of which run each is a rerun, reruns below what they are of.")
 @home_option
 @json_option("Print one object a run, a line each.")
 def command(
@@ -35,6 +36,7 @@ def command(
     flow: str | None,
     labels: tuple[str, ...],
     limit: int | None,
+    lineage: bool,
     home: str | None,
     as_json: bool,
 ) -> int:
@@ -67,7 +69,7 @@ def command(
         for header in rows:
             print(json_text(_data(journal, header, now_ms)))
         return 0
-    print_runs(journal, rows, now_ms, home)
+    print_runs(journal, rows, now_ms, home, lineage=lineage)
     if len(found) > len(rows):
         click.echo(f"the newest {most} are shown; --limit 0 shows all", err=True)
     return 0
@@ -81,6 +83,7 @@ def _data(journal: Journal, header: Header, now_ms: int) -> dict[str, Any]:
     return {
         "run": header.run_id,
         "flow": flow_of(header),
+        "rerun_of": header.rerun_of or None,
         "status": header.status,
         "started": rfc3339(header.created_ms),
         "finished": rfc3339(header.finished_ms) if header.finished_ms is not None else None,

@@ -50,6 +50,12 @@ def newest_roots(found: Iterable[Header], limit: int) -> list[Header]:
     return heapq.nlargest(limit, found, key=age) if limit else sorted(found, key=age, reverse=True)
 
 
+def reruns_of(journal: Journal, header: Header) -> list[Header]:
+    """The root runs that are reruns of a root run, oldest first; looks at the headers of all root runs."""
+    found = (each for each in journal.roots() if each.rerun_of == header.run_id)
+    return sorted(found, key=lambda each: (each.created_ms, each.run_id))
+
+
 def is_interrupted(journal: Journal, header: Header) -> bool:
     """Whether a root run is unfinished, nobody drives it, and nobody paused it."""
     return not (header.is_finished or header.is_held or header.moved_to) and not is_driven(journal.home, header)

@@ -15,19 +15,44 @@ from flowmetal.journal.journal import Journal
 _REASON = 60
 
 
-def print_runs(journal: Journal, headers: Sequence[Header], now_ms: int, home: str | None) -> None:
-    """Prints the table; says on stderr that there are none."""
+def print_runs(
+    journal: Journal, headers: Sequence[Header], now_ms: int, home: str | None, *, lineage: bool = False
+) -> None:
+    """Prints the table; says on stderr that there are none.
+
+    ``lineage``: a column says of which run each is a rerun, and a rerun stands below that if it is there.
+    """
     rows = []
-    for header in headers:
+    for header in _by_lineage(headers) if lineage else headers:
         duration = show_seconds(seconds_of(header, now_ms))
         note = printable(_note(journal, header, now_ms, home))
-        rows.append(
-            [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]
-        )
+        row = [header.run_id, header.status, printable(flow_of(header)), show_moment(header.created_ms), duration, note]
+        if lineage:
+            row.insert(2, header.rerun_of)
+        rows.append(row)
+    titles = ["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"]
+    if lineage:
+        titles.insert(2, "RERUN OF")
     if rows:
-        print_table(["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"], rows)
+        print_table(titles, rows)
     else:
         print("no runs", file=sys.stderr)
+
+
+def _by_lineage(headers: Sequence[Header]) -> list[Header]:
+    """Each run followed by its reruns, oldest first, and those by theirs."""
+    present = {header.run_id for header in headers}
+    reruns: dict[str, list[Header]] = {}
+    for header in headers:
+        if header.rerun_of in present:
+            reruns.setdefault(header.rerun_of, []).append(header)
+    todo = [header for header in reversed(headers) if header.rerun_of not in present]
+    ordered: list[Header] = []
+    while todo:
+        header = todo.pop()
+        ordered.append(header)
+        todo += sorted(reruns.get(header.run_id, ()), key=lambda each: each.created_ms, reverse=True)
+    return ordered
 
 
 def what_it_waits_for(journal: Journal, header: Header, now_ms: int) -> str:

@@ -61,7 +61,16 @@ def _grants(grants: dict[str, Any]) -> dict[str, Any]:
 def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     from flowmetal.cli.event_data import to_data
     from flowmetal.cli.questions import open_questions
-    from flowmetal.cli.reading import flow_of, is_interrupted, load, result_data, seconds_of, started_of, waits_for
+    from flowmetal.cli.reading import (
+        flow_of,
+        is_interrupted,
+        load,
+        reruns_of,
+        result_data,
+        seconds_of,
+        started_of,
+        waits_for,
+    )
     from flowmetal.cli.text import rfc3339
     from flowmetal.journal.keys import root_of
     from flowmetal.language.labels import short_name
@@ -84,6 +93,7 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
         "run": header.run_id,
         "flow": flow_of(header),
         **({"rerun_of": header.rerun_of} if header.rerun_of else {}),
+        "reruns": [each.run_id for each in reruns_of(journal, header)] if header.is_root else [],
         **({"started_by": header.started_by} if header.started_by else {}),
         "name": header.name,
         "status": header.status,
@@ -149,6 +159,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("run", data["run"]),
         ("flow", data["flow"]),
         ("rerun of", data.get("rerun_of", "")),
+        ("reruns", ", ".join(data["reruns"])),
         ("started by", data.get("started_by", "")),
         ("status", status),
         ("waits for", data["waits_for"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Here
 
 STEP = """
 def _main(fctx):
@@ -40,6 +40,23 @@ def test_what_was_ok_is_not_done_again(failed: Cli) -> None:
     again = failed("rerun", "two", "--from", "2", "--set", "second=a.txt", "--json")
     assert again.json["result"] == "aa"
     assert (failed.folder / "log.txt").read_text() == "done\ndone\n"
+
+
+def test_lineage_is_kept_and_shown(failed: Cli, here: Here) -> None:
+    """Both ways: of which run one is the rerun, and which reruns a run has."""
+    for source, new in (("one", "two"), ("two", "three"), ("one", "four")):
+        here("rerun", source, "--id", new, "-q")
+    failed.file("other.flow", 'if __name__ == "__flow__":\n    print(1)\n')
+    here("run", "other.flow", "--id", "other", "-q")
+    shown = {run_id: here("show", run_id, "--json").json for run_id in ("one", "two", "three", "other")}
+    assert [each["reruns"] for each in shown.values()] == [["two", "four"], ["three"], [], []]
+    assert [each.get("rerun_of") for each in shown.values()] == [None, "one", "two", None]
+    assert "reruns         two, four\n" in here("show", "one").out
+    assert here("log", "three").out.splitlines()[0].endswith("  (a rerun of two)")
+    rows = [line.split()[:3] for line in here("ps", "--lineage").out.splitlines()]
+    assert [row[0] for row in rows] == ["RUN", "other", "one", "two", "three", "four"], "reruns below what they are of"
+    assert [row[2] for row in rows[3:]] == ["one", "two", "one"]
+    assert {row["run"]: row["rerun_of"] for row in here("ps", "--json").lines}["four"] == "one"
 
 
 def test_it_runs_the_code_of_today(failed: Cli) -> None:
