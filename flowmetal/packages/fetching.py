@@ -34,10 +34,14 @@ _MOST_ETAG: Final = 200
 
 
 class HttpFetch:
-    """See ``flowmetal.packages.origins.Fetch``; made on the loop that it is used on."""
+    """See ``flowmetal.packages.origins.Fetch``; made on the loop that it is used on.
 
-    def __init__(self) -> None:
-        self._client: Client = make_client()
+    Args:
+        client: sends the requests; one of its own by default.
+    """
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client: Client = client or make_client()
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -70,6 +74,7 @@ class HttpFetch:
             tag = (("If-None-Match", etag),) if etag else ()
             headers = (("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "flowmetal"), *tag)
             reach = _ANYWHERE if is_trusted else _LOOPBACK if _is_local(first) and _is_local(at) else ()
+            _check_literal(at, reach)
             request = Request("GET", at, headers, None, partial(_refusal, reach))
             async with self._client.turn(at), self._client.send(request) as response:
                 if response.status not in _REDIRECTS:
@@ -122,6 +127,15 @@ def _parsed(text: str, whose: str, base: Url | None = None) -> Url:
 
 def _is_local(url: Url) -> bool:
     return url.host in _LOCAL
+
+
+def _check_literal(url: Url, reach: tuple[networks.Network, ...]) -> None:
+    """Raises ``RequestFault`` if a URL's host is an address that may not be connected to: none is looked up then."""
+    literal = url.host.strip("[]")
+    if ":" in literal or literal.rpartition(".")[2].isdigit():
+        reason = _refusal(reach, literal)
+        if reason:
+            raise RequestFault(f"cannot reach {url.place}: {reason}", kind="denied")
 
 
 def _refusal(reach: tuple[networks.Network, ...], address: str) -> str:

@@ -114,3 +114,71 @@ def test_each_reason_has_an_exit_code(person: Cli, registry: Path) -> None:
     person.file("main.flow", f'load("{NOTIFY}", "a")\n')
     unknown = person("run", "main.flow")
     assert (unknown.code, "flowmetal.toml does not require" in unknown.err) == (2, True), unknown
+
+
+LOADS = [
+    # a load in the main file; what is said of it
+    (f'load("{DEPLOY}//inner.flow", "prefix")', "does not export inner.flow"),
+    (f'load("{DEPLOY}//k8s/name.flow", "name")', "did you mean `k8s/names.flow`?"),
+    (f'load("{DEPLOY}@1.0.1", "deploy")', f"flowmetal.toml requires {DEPLOY} 1.0.0"),
+    (f'load("{DEPLOY}s", "deploy")', f"does not require {DEPLOY}s, did you mean `{DEPLOY}`?"),
+    (f'load("{DEPLOY}", "deplay")', "deploy"),
+    (f'load("{DEPLOY}//../notify/lib.flow", "tell")', "leaves the program's root"),
+    (f'load("{HOST}/V1/deploy", "deploy")', "names of packages are in lower case"),
+]
+
+
+def test_loads_that_may_not_be(person: Cli) -> None:
+    files = [person.file(f"bad{at}.flow", f"\n{written}\n") for at, (written, _) in enumerate(LOADS)]
+    done = person("check", *files, "--json")
+    assert done.code == 1, done
+    found = done.json
+    assert [(each["file"], each["line"]) for each in found] == [(file, 2) for file in files]
+    for each, (_, says) in zip(found, LOADS, strict=True):
+        assert says in f"{each['message']} {each['help']}"
+
+
+def test_a_package_loads_what_its_own_manifest_requires(person: Cli, registry: Path) -> None:
+    files = deploy_files("1.0.1")
+    manifest = files["flowmetal.toml"].decode().replace(f'"{NOTIFY}" = "1.0.0"', "")
+    publish(registry, {**files, "flowmetal.toml": manifest.encode()}, DEPLOY)
+    requires = f'[requires]\n"{DEPLOY}" = "1.0.1"\n"{NOTIFY}" = "1.0.0"\n'
+    person.file("flowmetal.toml", f'{requires}[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n')
+    done = person("run", "main.flow:main")
+    assert done.code == 2, done
+    assert f"the manifest of {DEPLOY} does not require {NOTIFY}" in done.err
+    assert f"{DEPLOY}//lib.flow:2" in done.err
+
+
+def test_modules_of_packages_that_load_each_other(person: Cli, registry: Path) -> None:
+    back = notify_files("1.0.1")
+    manifest = back["flowmetal.toml"] + f'[requires]\n"{DEPLOY}" = "1.0.0"\n'.encode()
+    lib = back["lib.flow"] + f'load("{DEPLOY}", "deploy")\n'.encode()
+    publish(registry, {"flowmetal.toml": manifest, "lib.flow": lib}, NOTIFY)
+    requires = f'[requires]\n"{DEPLOY}" = "1.0.0"\n"{NOTIFY}" = "1.0.1"\n'
+    person.file("flowmetal.toml", f'{requires}[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n')
+    done = person("run", "main.flow:main")
+    assert done.code == 2, done
+    assert "modules load each other in a circle" in done.err
+    assert f"{NOTIFY}//lib.flow" in done.err
+
+
+def test_a_ceiling_is_recorded_with_the_run(person: Cli) -> None:
+    grants = (
+        "--allow",
+        "write=.",
+        "--allow",
+        "read=.",
+        "--allow-for",
+        DEPLOY,
+        "read=.",
+        "--allow-for",
+        DEPLOY,
+        "write=.",
+    )
+    done = person("run", "main.flow:saves", "--id", "may", *grants)
+    assert done.code == 0, done
+    person.file("flowmetal.lock", person.text("flowmetal.lock").replace('"write=."', ""))
+    done = person("run", "main.flow:saves", "--id", "may-not", *grants)
+    assert done.code == 1, done
+    assert f"is beyond the permissions of the package {DEPLOY}" in done.err
