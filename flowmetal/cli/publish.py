@@ -48,6 +48,8 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     if found:
         return EXIT_RUN_FAILED
     warnings = [f"{file}:{line} looks like {what}" for file, line, what in secret_looks(prepared.files)]
+    for replaced in prepared.manifest.replace:
+        warnings.append(f"it was checked with what replaces {replaced} here, and others load it without")
     for warning in warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -61,7 +63,7 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     for line in _lines(prepared, published):
         print(printable(line))
     if dry_run:
-        click.echo("nothing was written", err=True)
+        click.echo("nothing was published", err=True)
     else:
         what = "published to" if published.is_new else "was published already to"
         click.echo(printable(f"{what} {base}"), err=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
-from typing import Final
 
-_PREFIX: Final = ".flowmetal-"
-_SUFFIX: Final = ".tmp"
+from flowmetal.packages.files import TEMPORARY, write_whole
 
 
 def put_file(path: Path, data: bytes) -> None:
@@ -19,19 +15,7 @@ def put_file(path: Path, data: bytes) -> None:
         OSError: of the operating system; what was there is as it was.
     """
     make_folder(path.parent)
-    descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # what went wrong first is what is told
-            os.unlink(temporary)
-        raise
-    _sync(path.parent)
+    write_whole(path, data, 0o644)
 
 
 def make_folder(path: Path) -> None:
@@ -53,7 +37,7 @@ def clear_leftovers(folder: Path) -> None:
     Raises:
         OSError: of the operating system.
     """
-    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}") if folder.is_dir() else ():
+    for path in folder.glob(f"{TEMPORARY}*") if folder.is_dir() else ():
         path.unlink()
 
 

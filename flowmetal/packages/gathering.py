@@ -1,8 +1,8 @@
 """The files of a package, read from its folder.
 
 Left out are names that begin with a dot, ``__pycache__``, the lock and the vendor directory, which are the project's
-own, and folders that are packages themselves.  Whatever else is there belongs to the package, or is an error: nothing
-is left out silently.
+own, folders that are packages themselves, and what was published: a folder ``flowmetal`` with an index in it.  Whatever
+else is there belongs to the package, or is an error.
 """
 
 from __future__ import annotations
@@ -60,8 +60,13 @@ def _entries(folder: Path, above: str, left_out: Collection[str]) -> Iterator[tu
             except UsageError as error:
                 raise UsageError(error.message, place=entry.path, remedy=f"rename it; {error.remedy}") from None
             yield path, entry
-        elif os.path.realpath(entry.path) not in left_out and not os.path.lexists(os.path.join(entry.path, MANIFEST)):
+        elif os.path.realpath(entry.path) not in left_out and not _is_of_its_own(entry):
             yield from _entries(Path(entry.path), f"{path}/", left_out)
+
+
+def _is_of_its_own(entry: os.DirEntry[str]) -> bool:
+    is_published = entry.name == "flowmetal" and os.path.lexists(os.path.join(entry.path, "index.json"))
+    return is_published or os.path.lexists(os.path.join(entry.path, MANIFEST))
 
 
 def _read(path: str, entry: os.DirEntry[str]) -> bytes:

@@ -113,11 +113,12 @@ def test_nothing_is_published_that_is_not_well(
 
 def test_what_is_published_says_what_it_may_need(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {"lib.flow": 'key = "AKIA' + 'IOSFODNN7EXAMPLE"\n'}
-    package(here, files, "1.0.0", '[permissions]\nnet = ["a.example.org"]')
+    package(here, files, "1.0.0", '[permissions]\nnet = ["a.example.org"]\n[replace]\n"a.org/x" = {path = "../x"}')
     assert run(["publish", "--to", ".", "--bare"]) == 0
     first = capsys.readouterr()
     assert "may need  + net=a.example.org  (the first version)" in first.out
     assert "warning: lib.flow:1 looks like an access key of AWS" in first.err
+    assert "warning: it was checked with what replaces a.org/x here" in first.err
     package(here, files, "1.1.0", '[permissions]\nnet = ["b.example.org"]\nenv = ["HOME"]')
     assert run(["publish", "--to", ".", "--bare", "--dry-run"]) == 0
     assert re.findall(r"may need  (.*)", capsys.readouterr().out) == [

@@ -44,7 +44,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": python_path,
         "FLOWMETAL_HOME": str(tmp_path / "home"),
+        "FLOWMETAL_CACHE": str(tmp_path / "cache"),
         "FLOWMETAL_DURABILITY": "os",
+        "CI": "",
         "LC_ALL": "C.UTF-8",
     }
 

@@ -29,8 +29,9 @@ def test_what_is_left_out(tmp_path: Path) -> None:
         *("lib.flow", "k8s/a.flow", "README.md", "LICENSE", "data/vendor/x.csv", "data/flowmetal.lock"),
         *(".git/config", "k8s/.hidden", "__pycache__/x.pyc", "flowmetal.lock", "vendor/a.org/x/flowmetal/index.json"),
         *("other/flowmetal.toml", "other/lib.flow", "public/a.org/x/flowmetal/index.json", "flowmetal/index.json"),
+        *("begun/a.org/x/flowmetal/a/1.tar.gz", "flowmetal/v/1.0.0.json"),
     )
-    found = gather_files(tmp_path, [tmp_path / "public", tmp_path / "flowmetal"])
+    found = gather_files(tmp_path, [tmp_path / "begun"])
     assert sorted(found) == [
         "LICENSE",
         "README.md",

@@ -194,5 +194,5 @@ def test_a_registry_is_whole_wherever_a_publisher_is_killed(package: Write, tmp_
         assert versions == ("1.0.0", "1.1.0") if step == steps else versions[0] == "1.0.0"
         publish(second, base / str(step), LATER)
         assert list(map(str, whole(base / str(step)).versions)) == ["1.0.0", "1.1.0"]
-        assert not list((base / str(step)).rglob("*.tmp"))
+        assert not list((base / str(step)).rglob(".new-*"))
     assert seen == {("1.0.0",), ("1.0.0", "1.1.0")}
