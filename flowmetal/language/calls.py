@@ -16,7 +16,7 @@ from typing import Any
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
-from flowmetal.language.scopes import SCOPES, bound_in, names_of
+from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
@@ -104,21 +104,26 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
         return
     taken = bound_in(tree.body)
     implementing = implementations(tree, known.declared)
-    pending: list[tuple[ast.AST, frozenset[str], Of | None]] = [(tree, frozenset(), None)]
+    pending: list[tuple[ast.AST, Scope, frozenset[str], Of | None]] = [(tree, scope_of(tree, None), frozenset(), None)]
     while pending:
-        node, own, flow = pending.pop()
+        node, scope, own, flow = pending.pop()
         if isinstance(node, SCOPES):
-            names = names_of(node)
+            scope = scope_of(node, scope)
+            names = frozenset((*scope.values, *scope.unknown))
             own |= names
             flow = implementing.get(node) if node in implementing or CONTEXT in names else flow
-        name = dotted(node.func if isinstance(node, ast.Call) else node)
+        called = node.func if isinstance(node, ast.Call) else node
+        name = dotted(called)
+        # A name that stands for the context, or for something of it, is followed: `a = fctx.actions`.
+        path = scope.path(called) if name else ""
+        name = path if path.startswith(f"{CONTEXT}.") else name
         head = name.partition(".")[0]
         if name and (head == CONTEXT or (head not in own and taken.get(head, 0) < 2)):
             if isinstance(node, ast.Call) and name in known.signatures:
                 yield from _judge(name, known.signatures[name], node)
             elif isinstance(node, ast.Attribute):
-                yield from judge_member(node, known.members, flow)
-        pending += [(child, own, flow) for child in ast.iter_child_nodes(node)]
+                yield from judge_member(node, name.rpartition(".")[0], known.members, flow)
+        pending += [(child, scope, own, flow) for child in ast.iter_child_nodes(node)]
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from typing import Final
 from flowmetal.errors import LanguageError
 from flowmetal.language.drawing import draw
 from flowmetal.language.hints import hint_for, without_guess
-from flowmetal.language.labels import is_carried, short_name
+from flowmetal.language.labels import is_carried, is_prelude, short_name
 
 _PLACE: Final = re.compile(r"^ *--> (?P<file>.+?):(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
 _FRAME: Final = re.compile(r"^  \* (?P<file>.+?):(?P<line>\d+), in (?P<name>.+)$", re.MULTILINE)
@@ -103,17 +103,27 @@ def diagnose(text: str, sources: Mapping[str, str], message: str = "", hint: str
 
 
 def _where(text: str, frames: list[re.Match[str]], sources: Mapping[str, str]) -> tuple[str, str, int]:
-    """Place, excerpt and column of an error: where it is reported, or in the innermost frame of the program."""
+    """Place, excerpt and column of an error: where it is reported, or in the innermost frame of the program.
+
+    Where nothing of the program is on the stack, a package that is carried made the flow: then the place is there.
+    """
     place = _PLACE.search(text)
-    if place and not _hidden(place["file"]):
+    carried = [frame for frame in _FRAME.finditer(text) if _is_of_package(frame["file"])]
+    if place and (not _hidden(place["file"]) or (not frames and _is_of_package(place["file"]))):
         where, line, column = place["file"], int(place["line"]), int(place["column"])
         excerpt = text[place.end() :].strip("\n")
         excerpt = excerpt if len(excerpt) < _MAX_EXCERPT else draw(sources.get(where, ""), line)
         return f"{short_name(where)}:{line}:{column}", excerpt, column
-    if frames:
-        where, line = frames[-1]["file"], int(frames[-1]["line"])
+    if frames or carried:
+        innermost = (frames or carried)[-1]
+        where, line = innermost["file"], int(innermost["line"])
         return f"{short_name(where)}:{line}", draw(sources.get(where, ""), line), 0
     return "", "", 0
+
+
+def _is_of_package(file: str) -> bool:
+    """Whether a module is of a package that is carried and meant to be read: not of the prelude."""
+    return is_carried(file) and not is_prelude(file)
 
 
 def _hidden(file: str) -> bool:
@@ -140,11 +150,13 @@ def _readable(raw: str) -> str:
 
 @lru_cache(maxsize=2_048)
 def site_of(stack: str) -> str:
-    """``file:line`` of the innermost frame of a ``call_stack()`` text that is not the prelude's."""
-    for frame in reversed(_FRAME.findall(stack)):
-        if not _hidden(frame[0]):
-            return f"{short_name(frame[0])}:{frame[1]}"
-    return ""
+    """``file:line`` of the innermost frame of a ``call_stack()`` text that is the program's.
+
+    Without one, of the innermost in a package that is carried; "" if all are the prelude's.
+    """
+    frames = _FRAME.findall(stack)
+    own = [frame for frame in frames if not _hidden(frame[0])] or [each for each in frames if _is_of_package(each[0])]
+    return f"{short_name(own[-1][0])}:{own[-1][1]}" if own else ""
 
 
 @lru_cache(maxsize=2_048)

@@ -68,9 +68,14 @@ def implementations(tree: ast.Module, declared: Mapping[str, tuple[str, ...]]) -
     return found
 
 
-def judge_member(node: ast.Attribute, members: Mapping[str, tuple[str, ...]], flow: Of | None) -> Iterator[Finding]:
-    """What is wrong with ``a.b`` in the function that implements ``flow``, when it is known what ``a`` holds."""
-    base, name = dotted(node.value), node.attr
+def judge_member(
+    node: ast.Attribute, base: str, members: Mapping[str, tuple[str, ...]], flow: Of | None
+) -> Iterator[Finding]:
+    """What is wrong with ``a.b`` in the function that implements ``flow``, when it is known what ``a`` holds.
+
+    ``base`` is the ``a``, by its dotted name.
+    """
+    name = node.attr
     at = (node.end_lineno or node.lineno, (node.end_col_offset or 0) - len(name) + 1)
     if base == f"{CONTEXT}.args" and flow is not None and name not in flow.arguments:
         near = did_you_mean(name, flow.arguments)

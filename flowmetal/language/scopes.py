@@ -96,12 +96,6 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
     return (each.arg for each in every if each)
 
 
-def names_of(node: ast.AST) -> frozenset[str]:
-    """The names that a scope binds."""
-    scope = scope_of(node, None)
-    return frozenset((*scope.values, *scope.unknown))
-
-
 def bound_in(body: list[ast.stmt]) -> dict[str, int]:
     """How often statements bind each name, not looking into functions within them."""
     counts: dict[str, int] = {}

@@ -239,3 +239,32 @@ def test_right_calls_of_effects() -> None:
     calls = ['read("x", retries = 3, interrupted = "ask")', 'call("m:f", 1, 2, x = 3)', "read(*[], **{})"]
     body = "".join(f"    fctx.actions.{call}\n" for call in calls)
     assert check(f"def _f(fctx):\n{body}\nf = flow(_f)\n") == []
+
+
+ALIASED = """
+def _f(fctx, given):
+    a = fctx.actions
+    get = a.http.get
+    c = fctx
+    a.raed("x")  #! there is no action `raed`, did you mean `read`?
+    a.read(pth = "x")  #! read has no argument `pth`
+    get()  #! http.get needs the argument `url`
+    c.actions.read()  #! read needs the argument `path`
+    [a.read("x", "y") for _ in given]  #! read takes 1 argument, got 2 by position
+    c.arsg  #! `fctx` has no `arsg`, did you mean `args`?
+    changed = fctx.actions
+    changed = given
+    changed.raed("x")
+    given.raed("x")
+    [a.raed for a in given]
+    (lambda a: a.raed())(given)
+
+f = flow(_f)
+"""
+
+
+def test_names_that_stand_for_the_context_are_followed() -> None:
+    wanted = {at: line.partition("#! ")[2] for at, line in enumerate(ALIASED.split("\n"), 1) if "#! " in line}
+    found = {int(each.partition(":")[0]): each for each in check(ALIASED)}
+    assert set(found) == set(wanted), found
+    assert all(words in found[at] for at, words in wanted.items()), found

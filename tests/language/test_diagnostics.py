@@ -45,6 +45,28 @@ def test_an_error_in_the_prelude_is_shown_where_it_was_called() -> None:
     assert found.trace == "  etl.flow:9, in <module>\n  lib/x.flow:4, in f"
 
 
+JOBS = "pkg.flowmetal.io/v1/jobs//running.flow"
+IN_PACKAGE = f"""Traceback (most recent call last):
+  * {PRELUDE}:40, in enter
+      found(0)
+  * {JOBS}:2, in _run
+      unwrap(0)
+error: no
+ --> {{}}:2:5
+  |
+2 |     unwrap(0)
+  |     ^^^^^^^^^
+  |
+"""
+
+
+@pytest.mark.parametrize(("where", "place"), [(JOBS, f"{JOBS}:2:5"), (PRELUDE, f"{JOBS}:2")])
+def test_an_error_of_a_package_alone_is_shown_there(where: str, place: str) -> None:
+    found = diagnose(IN_PACKAGE.format(where), {JOBS: "\n    unwrap(0)\n"})
+    assert (found.place, "2 |     unwrap(0)" in found.excerpt) == (place, True)
+    assert site_of(IN_PACKAGE) == f"{JOBS}:2"
+
+
 def test_what_the_host_knows_better_replaces_what_was_said() -> None:
     found = diagnose(TRACE, SOURCES, "a better word", "a way out")
     assert (found.message, found.hint, found.place) == ("a better word", "a way out", "lib/x.flow:4")
