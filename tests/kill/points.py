@@ -24,6 +24,7 @@ SHAPES = sorted((Path(__file__).parent / "shapes").glob("*.flow"))
 SEED = int(os.environ.get("FLOWMETAL_SEED", "1"))
 AT_ONCE = max(2, os.cpu_count() or 2)
 LIVES = 8
+ALLOW = ["read=.", "write=.", "state=*"]
 
 
 @dataclass(frozen=True, order=True)
@@ -159,7 +160,7 @@ def bench(directory: Path) -> Iterator[Bench]:
 def undisturbed(on: Bench, shape: Path) -> Undisturbed:
     """One run without a death."""
     home, base = on.place(shape.stem)
-    death = on.live(Life(str(home), str(base), str(shape)))
+    death = on.live(Life(str(home), str(base), str(shape), allow=ALLOW))
     assert death.signal == 0, death
     assert death.result, death.error
     return Undisturbed(shape, death.result, effects_in(base), death.commits, death.frames)
@@ -176,7 +177,15 @@ def disturbed(on: Bench, calm: Undisturbed, point: Point) -> Story:
         commit, moment = point.commits[at] if at < len(point.commits) else (0, "before")
         frames = list(point.frames) if at == 0 else []
         death = on.live(
-            Life(str(home), str(base), str(calm.shape), fatal_commit=commit, moment=moment, fatal_frames=frames)
+            Life(
+                str(home),
+                str(base),
+                str(calm.shape),
+                fatal_commit=commit,
+                moment=moment,
+                fatal_frames=frames,
+                allow=ALLOW,
+            )
         )
         done = journaled_in(home)
         seen = effects_in(base)
