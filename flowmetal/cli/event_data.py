@@ -42,6 +42,8 @@ _PLAIN = frozenset(
         "modules",
         "by",
         "taken_from",
+        "sender",
+        "read",
         "on_deny",
         "file",
     ]

@@ -89,8 +89,12 @@ class Printer:
             return event_words.next_life(journal, run_id, event)
         if event.kind == "log":
             return event_words.log_line(journal, run_id, event)
+        if event.kind == "signal":
+            return event_words.message(journal, run_id, event)
         if event.kind in ("action", "child"):
             asked = f"#{number} {event_words.asked_for(journal, run_id, event)}"
+            if fields.get("callee") == "expose":
+                return f"{asked}{event_words.place(event)}"
             if "value" in fields:
                 return f"{asked} → {event_words.came_of(journal, run_id, fields['value'])}{event_words.place(event)}"
             name = f"#{number} {printable(fields.get('name') or fields['callee'])}"

@@ -45,6 +45,8 @@ def asked_for(journal: Journal, run_id: str, event: Event) -> str:
         many = printable(f"{', '.join(f'#{number}' for number in tasks[:8])}{', …' if len(tasks) > 8 else ''}")
         within = f" for at most {_duration(args[1])}" if len(args) > 1 and args[1] is not None else ""
         return f"{verb} {many}{within}"
+    if verb == "expose" and len(args) == 2:
+        return f"expose {printable(str(args[0]))} = {show_value(args[1])}"
     if verb == "cancel":
         return f"cancel #{show_value(args[0])}"
     if verb == "release":
@@ -156,11 +158,17 @@ def other(event: Event) -> str:
     if event.kind == "paused":
         why = f": {printable(fields['reason'])}" if fields["reason"] else ""
         return f"was paused for {_duration(max(0, event.at_ms - fields['since_ms']) / 1_000)}{why}"
-    if event.kind == "signal":
-        return f"signal {printable(fields['name'])}"
     if event.kind == "code_changed":
         return "goes on with other code from here"
     return event.kind
+
+
+def message(journal: Journal, run_id: str, event: Event) -> str:
+    """A message that came, and from which run."""
+    fields = event.fields
+    value = show_value(load(journal, run_id, fields["value"]))
+    sender = f"  (from {printable(fields['sender'])})" if fields.get("sender") else ""
+    return f"message {printable(fields['name'])}: {value}{sender}"
 
 
 def is_beginning(event: Event) -> bool:

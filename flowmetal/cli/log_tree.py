@@ -140,6 +140,8 @@ class _Tree:
             return event_words.log_line(self._journal, run_id, event)
         if event.kind == "continued":
             return f"── {event_words.next_life(self._journal, run_id, event)} ──"
+        if event.kind == "signal":
+            return event_words.message(self._journal, run_id, event)
         if event.kind == "attempt" and not event.fields["number"]:
             return f"── {event_words.other(event)} ──"
         if event.kind == "result":
@@ -156,7 +158,7 @@ class _Tree:
 
     def _outcome(self, run_id: str, row: _Row) -> str:
         event = row.event
-        if str(event.fields.get("callee")).partition(" ")[0] in ("defer", "release"):
+        if str(event.fields.get("callee")).partition(" ")[0] in ("defer", "release", "expose"):
             return ""
         value = event.fields.get("value") if row.result is None else row.result.fields.get("value")
         if value is not None:

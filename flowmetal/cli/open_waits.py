@@ -17,6 +17,7 @@ from flowmetal.journal.events import Event
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.policy import policy_items
+from flowmetal.settings import parse_duration
 
 _SHOWN: Final = 80
 _MOST_TASKS: Final = 6
@@ -111,7 +112,7 @@ class Look:
             what = f"attempt {attempt.fields['attempt']} at {name}{f' after {reason}' if reason else ''}"
             return wait("retry", what, since_ms=attempt.at_ms, due_ms=attempt.fields["due_ms"])
         if target == "receive":
-            return self._message(call, wait)
+            return self._message(call, event.at_ms, wait)
         state = "is under way" if self._is_live else "was under way, and may have run"
         return wait("effect", f"{name}, which {state}", since_ms=attempt.at_ms if attempt else event.at_ms)
 
@@ -126,13 +127,15 @@ class Look:
             found = wait("person", f"{name}: {asks}", since_ms=question.at_ms, command=command)
         return found
 
-    def _message(self, call: list[Any], wait: Any) -> Wait:
+    def _message(self, call: list[Any], asked_ms: int, wait: Any) -> Wait:
         args, pairs = call[0], call[1]
         given = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        name = str(args[0] if args else given.get("message", given.get("name", "")))
+        name = str(args[0] if args else given.get("message", ""))
+        timeout = policy_items(call[2]).get("timeout") if len(call) > 2 else None
         found: Wait = wait(
             "message",
             json.dumps(name, ensure_ascii=False),
+            due_ms=asked_ms + int(parse_duration(timeout) * 1_000) if timeout is not None else None,
             command=with_home(f"flowmetal signal {self._header.run_id} {name} JSON", self._home),
         )
         return found

@@ -157,4 +157,6 @@ def waits_for(journal: Journal, header: Header, now_ms: int) -> str:
     if action is None:
         return where.rstrip(": ")
     verb, _, target = str(action.fields["callee"]).partition(" ")
+    if verb == "do" and target == "receive" and (names := load(journal, leaf.run_id, action.fields["args"])[0]):
+        return f"{where}a message `{names[0]}`"
     return f"{where}{action.fields.get('name') or target or verb}"

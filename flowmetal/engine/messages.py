@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from flowmetal.engine.flights import Flight
 from flowmetal.engine.runs import Runs
-from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError
+from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError, ValueCodecError
 from flowmetal.journal import events, messages
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.keys import root_of
@@ -127,8 +127,9 @@ class Messages:
 
     def take_mail(self, key: bytes, run_id: str, message: dict[str, Any]) -> None:
         """Makes an event of a signal that came as mail, in the transaction that removes the mail."""
-        name, value, sender = message.get("name"), message.get("value"), message.get("sender", "")
-        if type(name) is str and type(value) is bytes and type(sender) is str:
+        name, sender = message.get("name"), message.get("sender", "")
+        value = _value_in(message)
+        if type(name) is str and type(sender) is str and value is not None:
             sequence = self._append(run_id, name, value, sender)
             self._ledger.writer.delete_mail(key)
             self._hand_over(run_id, name, value, sequence)
@@ -231,6 +232,16 @@ class Messages:
 
 
 _REASONS: Final = {UnknownRunError: "unknown", UsageError: "finished", QuotaError: "limit"}
+
+
+def _value_in(message: dict[str, Any]) -> bytes | None:
+    """The encoded value that a message holds; None if that is none."""
+    value = message.get("value")
+    try:
+        unpack(value if isinstance(value, bytes) else b"")
+    except ValueCodecError:
+        return None
+    return value
 
 
 def _not_sent(flight: Flight, error: FlowmetalError) -> Wire:
