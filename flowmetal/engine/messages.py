@@ -18,18 +18,17 @@ from typing import Any, Final
 
 from flowmetal.engine.flights import Flight
 from flowmetal.engine.runs import Runs
+from flowmetal.engine.shared import SharedState, failed, record
 from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError, ValueCodecError
 from flowmetal.journal import events, messages
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.keys import root_of
 from flowmetal.journal.messages import Waiting
-from flowmetal.journal.shared_state import Shared, put_shared, read_shared
 from flowmetal.journal.store import Update
 from flowmetal.permissions.matching import denies
 from flowmetal.permissions.packages import packages_of
 from flowmetal.permissions.wants import Want
-from flowmetal.settings import format_size
-from flowmetal.values import Failure, Wire, err, ok, pack, unpack
+from flowmetal.values import Wire, ok, pack, unpack
 
 _Waiters = OrderedDict[int, Flight]
 
@@ -48,11 +47,12 @@ class Messages:
         self._land = land
         # Run id → name → who waits for a message of that name, by the number of the action.
         self._waiting: dict[str, dict[str, _Waiters]] = {}
+        shared = SharedState(runs.ledger)
         self._doing: dict[str, Callable[[Flight], Wire | None]] = {
             "receive": self._receive,
             "signal": self._signal,
-            "state.get": self._get,
-            "state.set": self._set,
+            "state.get": shared.get,
+            "state.set": shared.set,
         }
 
     # -- what the gate asks ----------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Messages:
             except (UsageError, QuotaError) as error:
                 problems.append(error)
             else:
-                self._record(flight, ok())
+                record(self._ledger, flight, ok())
 
         if not self._ledger.commit(send):
             return None
@@ -193,42 +193,9 @@ class Messages:
         writer.count_messages(to, 1, len(value))
         sequence = self._append(to, name, value, flight.run_id)
         # Before the message has any effect, which may commit: it is sent if and only if this is recorded.
-        self._record(flight, ok())
+        record(self._ledger, flight, ok())
         self._hand_over(to, name, value, sequence)
         return ok()
-
-    def _record(self, flight: Flight, result: Wire) -> None:
-        self._ledger.result(flight.run_id, flight.action.number, pack(result), by=flight.by)
-        flight.is_recorded = True
-
-    # -- shared state ----------------------------------------------------------------------------------
-
-    def _get(self, flight: Flight) -> Wire:
-        with self._ledger.journal.store.view() as view:
-            found = read_shared(view, flight.args["key"])
-        value, version = (unpack(found.value), found.version) if found is not None else (None, 0)
-        return ok({"struct": ["value", value, "version", version]})
-
-    def _set(self, flight: Flight) -> Wire | None:
-        name, expected, value = flight.args["key"], flight.args["expected_version"], pack(flight.args["value"])
-        most = flight.root.limits.message_bytes
-        if len(value) > most:
-            text = f"is {len(value):,} bytes encoded; the limit `message_bytes` is {format_size(most)}"
-            return _failed(flight, "limit", f"what `{name}` is set to {text}")
-        results: list[Wire] = []
-
-        def put(update: Update) -> None:
-            found = read_shared(update, name)
-            version = found.version if found is not None else 0
-            if expected is not None and expected != version:
-                message = f"`{name}` has version {version}, not {expected}: somebody has set it"
-                results.append(_failed(flight, "conflict", message, {"dict": ["version", version]}))
-                return
-            put_shared(update, name, Shared(value, version + 1, self._ledger.now_ms, flight.run_id))
-            results.append(ok(version + 1))
-            self._record(flight, results[0])
-
-        return results[0] if self._ledger.commit(put) else None
 
 
 _REASONS: Final = {UnknownRunError: "unknown", UsageError: "finished", QuotaError: "limit"}
@@ -247,9 +214,4 @@ def _value_in(message: dict[str, Any]) -> bytes | None:
 def _not_sent(flight: Flight, error: FlowmetalError) -> Wire:
     kind = "limit" if isinstance(error, QuotaError) else "effect"
     details = {"dict": ["run", flight.args["run_id"], "reason", _REASONS.get(type(error), "finished")]}
-    return _failed(flight, kind, error.message, details)
-
-
-def _failed(flight: Flight, kind: str, message: str, details: Wire = None) -> Wire:
-    action = flight.action
-    return err(Failure(kind, f"{action.name}: {message}", details, action.name, action.line))
+    return failed(flight, kind, error.message, details)

@@ -1,0 +1,65 @@
+"""``state.get`` and ``state.set``, and how a flight whose Result is written with what it changed gets it."""
+
+from __future__ import annotations
+
+from flowmetal.engine.flights import Flight
+from flowmetal.engine.ledger import Ledger
+from flowmetal.journal.shared_state import Shared, put_shared, read_shared
+from flowmetal.journal.store import Update
+from flowmetal.settings import format_size
+from flowmetal.values import Failure, Wire, err, ok, pack, unpack
+
+
+class SharedState:
+    """What the runs of a home share.
+
+    Args:
+        ledger: where results are written, and what is shared with them.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def get(self, flight: Flight) -> Wire:
+        """What a name holds."""
+        with self._ledger.journal.store.view() as view:
+            found = read_shared(view, flight.args["key"])
+        value, version = (unpack(found.value), found.version) if found is not None else (None, 0)
+        return ok({"struct": ["value", value, "version", version]})
+
+    def set(self, flight: Flight) -> Wire | None:
+        """Sets what a name holds, decided inside the transaction: another process may have set it meanwhile.
+
+        None if the store refused; then the engine ends.
+        """
+        name, expected, value = flight.args["key"], flight.args["expected_version"], pack(flight.args["value"])
+        most = flight.root.limits.message_bytes
+        if len(value) > most:
+            text = f"is {len(value):,} bytes encoded; the limit `message_bytes` is {format_size(most)}"
+            return failed(flight, "limit", f"what `{name}` is set to {text}")
+        results: list[Wire] = []
+
+        def put(update: Update) -> None:
+            found = read_shared(update, name)
+            version = found.version if found is not None else 0
+            if expected is not None and expected != version:
+                message = f"`{name}` has version {version}, not {expected}: somebody has set it"
+                results.append(failed(flight, "conflict", message, {"dict": ["version", version]}))
+                return
+            put_shared(update, name, Shared(value, version + 1, self._ledger.now_ms, flight.run_id))
+            results.append(ok(version + 1))
+            record(self._ledger, flight, results[0])
+
+        return results[0] if self._ledger.commit(put) else None
+
+
+def record(ledger: Ledger, flight: Flight, result: Wire) -> None:
+    """Appends the Result of a flight now, in the batch of what it has changed."""
+    ledger.result(flight.run_id, flight.action.number, pack(result), by=flight.by)
+    flight.is_recorded = True
+
+
+def failed(flight: Flight, kind: str, message: str, details: Wire = None) -> Wire:
+    """An Err of a flight."""
+    action = flight.action
+    return err(Failure(kind, f"{action.name}: {message}", details, action.name, action.line))
