@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "flows": "List the flows of a file with their arguments.",
     "check": "Check flow files without running them.",
     "test": "Run the tests of a package.",
+    "fixture": "Make a test of a run.",
     "grant": "Allow a run more, from now on.",
     "answer": "Answer what a run asks a person.",
     "signal": "Send a message to a run.",

@@ -7,25 +7,23 @@ effect declares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, type_name
 from flowmetal.actions.registry import Registry
 from flowmetal.cli.flow_arguments import read_file
-from flowmetal.cli.reading import load
 from flowmetal.errors import UsageError, ValueCodecError, did_you_mean
-from flowmetal.journal.events import Event
 from flowmetal.journal.journal import Journal
 from flowmetal.permissions.decision import Allowed
-from flowmetal.values import Wire, failure_of, is_ok, pack, substitute_tasks, to_json_data, to_text
+from flowmetal.rehearsal.calls import fitted, without_fingerprints
+from flowmetal.rehearsal.recorded import recorded_calls
+from flowmetal.values import Wire, failure_of, is_ok, pack, to_json_data, to_text
 
 RECORDED: Final = "recorded"
 FROM_FILE: Final = "from the file of samples"
 DECLARED: Final = "sample"
-_EFFECT_VERBS: Final = ("do", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Stubs:
         first = next(iter(args.values()), None)
         for name in (f"{effect.name}({_shown(first)})", effect.name):
             if name in self._samples:
-                return Given(FROM_FILE, effect.name, args, _ok(_fitted(effect, self._samples[name])))
+                return Given(FROM_FILE, effect.name, args, _ok(fitted(effect, self._samples[name])))
         return Given(DECLARED, effect.name, args, _ok(_declared(effect, args)))
 
 
@@ -100,7 +98,7 @@ def read_samples(file: str, registry: Registry) -> dict[str, Wire]:
                 remedy='a key is the name of an effect, or NAME(FIRST ARGUMENT) such as "read(data.csv)"',
             )
         try:
-            _fitted(registry[name], value)
+            fitted(registry[name], value)
         except UsageError as error:
             raise UsageError(f"--samples {file}: {error.message}", remedy=error.remedy) from None
     return samples
@@ -108,58 +106,21 @@ def read_samples(file: str, registry: Registry) -> dict[str, Wire]:
 
 def recorded_results(journal: Journal, run_id: str, registry: Registry) -> dict[bytes, list[Wire]]:
     """The Results of all effects of a run and of those below it, but for those that no grant allowed."""
-    found: dict[bytes, list[tuple[int, Wire]]] = {}
-    for each in chain([run_id], (header.run_id for header in journal.descendants(run_id))):
-        for sequence, key, result in _results_of(journal, each, registry):
-            found.setdefault(key, []).append((sequence, result))
-    return {key: [result for _, result in sorted(some, key=lambda pair: pair[0])] for key, some in found.items()}
-
-
-def _results_of(journal: Journal, run_id: str, registry: Registry) -> Iterator[tuple[int, bytes, Wire]]:
-    open_actions: dict[int, tuple[int, Event]] = {}
-    results: dict[int, Wire] = {}
-    for sequence, event in journal.history(run_id):
-        number = event.fields.get("number", 0)
-        if event.kind == "action" and "value" not in event.fields:
-            open_actions[number] = (sequence, event)
-        elif event.kind == "result" and not event.fields.get("late") and number in open_actions:
-            results[number] = result = load(journal, run_id, event.fields["value"])
-            asked_at, action = open_actions.pop(number)
-            if not is_ok(result) and failure_of(result).kind == "denied":
-                continue  # what it would have given is not known
-            verb, _, name = str(action.fields["callee"]).partition(" ")
-            if verb in _EFFECT_VERBS:
-                args, kwargs = load(journal, run_id, action.fields["args"])[:2]
-                values = {each: _value_of(results.get(each)) for each in action.fields.get("deps", ())}
-                try:
-                    args, kwargs = substitute_tasks(args, values), substitute_tasks(kwargs, values)
-                    _, bound = registry.bind(name, args, dict(zip(kwargs[::2], kwargs[1::2], strict=True)))
-                except EffectFailure:
-                    continue  # it was no call of it
-                key = _key_of(name, bound)
-                if key is not None:
-                    yield asked_at, key, result
-
-
-def _value_of(result: Wire) -> Wire:
-    return result["result"][1] if isinstance(result, dict) and "result" in result else None
+    found: dict[bytes, list[Wire]] = {}
+    for call in recorded_calls(journal, run_id, registry):
+        if not is_ok(call.result) and failure_of(call.result).kind == "denied":
+            continue  # what it would have given is not known
+        key = _key_of(call.effect.name, call.args)
+        if key is not None:
+            found.setdefault(key, []).append(call.result)
+    return found
 
 
 def _key_of(effect: str, args: Arguments) -> bytes | None:
     try:
-        return pack([effect, [[name, _without_fingerprints(value)] for name, value in args.items()]])
+        return pack([effect, [[name, value] for name, value in without_fingerprints(args).items()]])
     except ValueCodecError:
         return None  # too large to be started at all
-
-
-def _without_fingerprints(wire: Wire) -> Wire:
-    """A secret is the same in every run, its fingerprint is not."""
-    if isinstance(wire, list):
-        return [_without_fingerprints(each) for each in wire]
-    if isinstance(wire, dict):
-        ((tag, payload),) = wire.items()
-        return {tag: [payload[0], ""] if tag == "secret" else _without_fingerprints(payload)}
-    return wire
 
 
 def _ok(value: Wire) -> Wire:
@@ -171,25 +132,6 @@ def _declared(effect: Effect, args: Arguments) -> Wire:
     if type_name(sample) == "secret":
         return {"secret": [next(iter(args.values())), sample["secret"][1]]}
     return sample
-
-
-def _fitted(effect: Effect, value: Wire) -> Wire:
-    """A value from JSON as the effect would give it: where that is a struct, an object gives some of its fields."""
-    if type_name(effect.sample) != "struct" or type_name(value) != "dict":
-        return value
-    fields = _pairs(effect.sample["struct"])
-    for name, each in _pairs(value["dict"]).items():
-        if name not in fields:
-            raise UsageError(
-                f"what `{effect.name}` gives has no field `{name}`{did_you_mean(str(name), fields)}",
-                remedy=f"it has {', '.join(fields)}",
-            )
-        fields[name] = each
-    return {"struct": list(chain.from_iterable(fields.items()))}
-
-
-def _pairs(flat: list[Wire]) -> dict[str, Wire]:
-    return {str(name): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _shown(value: Wire) -> str:

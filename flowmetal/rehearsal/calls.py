@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowmetal.actions.effect import Arguments, Effect, EffectFailure, type_name
-from flowmetal.errors import did_you_mean
+from flowmetal.actions.effect import Arguments, Effect, type_name
+from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.rehearsal.literals import literal
 from flowmetal.values import Wire, pack
 
@@ -15,7 +15,7 @@ def fitted(effect: Effect, value: Wire) -> Wire:
     """A value as the effect would give it: where that is a struct, a dict or struct gives some of its fields.
 
     Raises:
-        EffectFailure: a field that it has not.
+        UsageError: a field that it has not.
     """
     kind = type_name(value)
     if type_name(effect.sample) != "struct" or kind not in ("dict", "struct"):
@@ -24,8 +24,8 @@ def fitted(effect: Effect, value: Wire) -> Wire:
     for name, each in _pairs(value[kind]):
         if name not in fields:
             near = did_you_mean(str(name), fields)
-            raise EffectFailure(
-                f"what `{effect.name}` gives has no field `{name}`{near}; it has {', '.join(fields)}", kind="error"
+            raise UsageError(
+                f"what `{effect.name}` gives has no field `{name}`{near}", remedy=f"it has {', '.join(fields)}"
             )
         fields[name] = each
     return {"struct": [part for pair in fields.items() for part in pair]}

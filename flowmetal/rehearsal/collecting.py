@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -82,10 +82,11 @@ def _below(directory: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class TestSources:
-    """The modules of a test file, and one more that makes its tests flows."""
+    """The modules of a test file, one more that makes its tests flows, and those that are not written yet by label."""
 
     files: FileSources
     main: str
+    unwritten: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def packages(self) -> PackageSource | None:
@@ -98,6 +99,8 @@ class TestSources:
         Raises:
             LanguageError: there is no such module.
         """
+        if label in self.unwritten:
+            return self.unwritten[label]
         return self.main if label == MAIN else self.files.text_of(label)
 
 
@@ -142,6 +145,13 @@ def read_test_file(selected: Selected, keyword: str = "", conduct: Conduct | Non
         if not keyword or keyword.lower() in f"{selected.file}::{name}".lower()
     ]
     return TestFile(selected.file, label, tuple(chosen), TestSources(files, _main_text(label, every)))
+
+
+def unwritten_test_file(file: str, label: str, text: str, files: FileSources) -> TestFile:
+    """A test file that is to be ``file``, of a program whose modules are ``files``."""
+    names = tests_in(text)
+    files = replace(files, plugged_in=(*files.plugged_in, *NAMES))
+    return TestFile(file, label, tuple(names), TestSources(files, _main_text(label, names), {label: text}))
 
 
 def tests_in(text: str) -> list[str]:

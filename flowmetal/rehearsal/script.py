@@ -13,11 +13,11 @@ from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, Parameter, type_name
 from flowmetal.actions.registry import Registry
-from flowmetal.errors import did_you_mean
+from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.permissions.decision import Allowed
 from flowmetal.rehearsal.calls import fitted, given_args, without_fingerprints
 from flowmetal.rehearsal.world import Rule, World
-from flowmetal.values import Wire, failure_of, is_ok
+from flowmetal.values import Wire, failure_of, is_ok, ok
 
 SPACE: Final = "testing"
 NAMES: Final = (f"{SPACE}.answer", f"{SPACE}.calls")
@@ -92,7 +92,10 @@ def _wanted(effect: Effect, args: Arguments) -> dict[str, Wire]:
 
 
 def _result_of(effect: Effect, value: Wire) -> Wire:
-    if type_name(value) == "result":
-        ok, inner, _ = value["result"]
-        return {"result": [True, fitted(effect, inner), None]} if ok else value
-    return {"result": [True, fitted(effect, value), None]}
+    try:
+        if type_name(value) == "result":
+            went_well, inner, _ = value["result"]
+            return ok(fitted(effect, inner)) if went_well else value
+        return ok(fitted(effect, value))
+    except UsageError as error:
+        raise EffectFailure(f"{error.message}; {error.remedy}", kind="error") from None

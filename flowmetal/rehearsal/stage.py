@@ -21,10 +21,12 @@ from flowmetal.clock import SimulatedClock
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest
+from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.store import Store
+from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.decision import decide_all
 from flowmetal.permissions.grants import GrantSet
 from flowmetal.rehearsal.collecting import MAIN, TestFile
@@ -89,6 +91,14 @@ class Stage:
             LanguageError: it cannot be loaded.
         """
         self._program = await self._engine.load(MAIN, file.sources, limits)
+
+    async def flows_of(self, label: str, sources: SourceProvider, limits: Limits) -> dict[str, FlowInfo]:
+        """The flows of a program by reference.
+
+        Raises:
+            LanguageError: it cannot be loaded.
+        """
+        return (await self._engine.load(label, sources, limits)).flows
 
     async def run(self, name: str, base_dir: str, timeout_seconds: float) -> Tested:
         """Runs one test of the file that is loaded."""
