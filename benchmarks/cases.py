@@ -140,9 +140,29 @@ def replay_1m() -> Iterator[Row]:
     yield Row("G replay", "1,000,000 actions, whole process", _replay(1_000_000, 1.0), "s", 15, True)
 
 
-def _replay(count: int, slept_seconds: float) -> float:
+def lives() -> Iterator[Row]:
+    """H: a run of 20,000 actions that continues as new."""
+    yield from _lives(20_000)
+
+
+def lives_1m() -> Iterator[Row]:
+    """H: the same with a million: memory, journal and restart are to be no larger."""
+    yield from _lives(1_000_000)
+
+
+def _lives(count: int) -> Iterator[Row]:
+    case, what = "H lives", f"{count:,} actions in lives of 1,000"
+    measured = run_flow("lives", {"count": count}, flow="lives")
+    yield Row(case, what, count / measured.seconds, "/s", 20_000, False)
+    memory = (measured.engine_bytes + measured.worker_bytes) / MIB
+    yield Row(case, f"{count:,}: resident, all processes", memory, "MiB", 100, True)
+    yield Row(case, f"{count:,}: journal", measured.journal_bytes / MIB, "MiB", 2, True)
+    yield Row(case, f"{count:,}: restart, whole process", _replay(count, 1.0, "lives"), "s", 0.35, True)
+
+
+def _replay(count: int, slept_seconds: float, name: str = "replay") -> float:
     with temporary_place() as place:
-        flow = f"{FLOWS / 'replay.flow'}:replay"
+        flow = f"{FLOWS / f'{name}.flow'}:{name}"
         journal_path = place / "home" / "journal"
         (place / "home").mkdir()
         journal = open_journal(place / "home")
@@ -180,9 +200,11 @@ CASES: Final[dict[str, Callable[[], Iterator[Row]]]] = {
     "crash": crash,
     "replay": replay,
     "memory": hot_memory,
+    "lives": lives,
     "replay_1m": replay_1m,
+    "lives_1m": lives_1m,
     "sleepers_100k": sleepers_100k,
 }
 """By name, the long ones last."""
 
-LONG: Final = frozenset({"replay_1m", "sleepers_100k"})
+LONG: Final = frozenset({"replay_1m", "lives_1m", "sleepers_100k"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,3 +283,52 @@ if n < 2:
     failure = failure_of(lab.run(tidy.format("fail('no')") + loop_of(body), "badly"))
     assert failure.message == "a cleanup failed"
     assert lab.journal.require("badly.1.1").life == 1
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+def test_two_hundred_thousand_actions_take_the_memory_of_twenty_thousand(lab: Lab) -> None:
+    """Of the engine, of its worker, and in the journal; what is measured at the end of a life is the worst of it."""
+    body = """
+for n in range(n, {count}, 10):
+    a.safe_point(n = n)
+    for _ in range(8):
+        a.random()
+    unwrap(child(n))
+a.sleep("50ms")
+return n
+"""
+    child = "def _child(fctx, n):\n    fctx.actions.uuid()\n    return n\n\nchild = flow(_child)\n\n"
+
+    def measured(count: int) -> tuple[int, int, tuple[int, int, int]]:
+        text = child + loop_of(body.replace("{count}", str(count)), ", continue_every = 1000")
+        run_id = f"r{count}"
+        before = sizes(lab)
+
+        async def life() -> tuple[int, int]:
+            with lab.engine() as engine:
+                await lab.start(engine, text, run_id)
+                while (header := lab.journal.header(f"{run_id}.1.1")) is None or header.wake_at_ms is None:
+                    await asyncio.sleep(0.01)
+                (pid,) = engine.worker_pids()
+                resident = private_bytes(pid), private_bytes(os.getpid())
+                value_of(await asyncio.wait_for(engine.outcome(run_id), 60))
+                await engine.stop()
+                return resident
+
+        after_life = in_loop(life)
+        rows = sizes(lab)
+        return *after_life, (rows[0] - before[0], rows[1] - before[1], rows[2] - before[2])
+
+    measured(2_000)
+    worker, engine, rows = measured(20_000)
+    more_worker, more_engine, more_rows = measured(200_000)
+    assert more_rows[1] < rows[1] + 2_000
+    assert more_worker < worker + 8 * 2**20
+    assert more_engine < engine + 8 * 2**20
+
+
+def private_bytes(pid: int) -> int:
+    """Resident memory of a process without pages of files."""
+    resident, of_files = (int(word) for word in Path(f"/proc/{pid}/statm").read_text().split()[1:3])
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE")
