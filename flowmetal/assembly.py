@@ -163,7 +163,7 @@ def carried_package(package: str) -> Path | None:
     return prelude_directory() if package == PRELUDE else prelude_directory() / package.rpartition("/")[2]
 
 
-def locate_module(folder: Path, package: str, path: str) -> tuple[str, FileSources]:
+def locate_module(folder: Path, package: str, path: str, conduct: Conduct | None = None) -> tuple[str, FileSources]:
     """As ``locate_program``, for a module of the package that is in ``folder``.
 
     A package that is carried with Flowmetal is itself here, and not the one that is carried: it is found beside the
@@ -175,7 +175,7 @@ def locate_module(folder: Path, package: str, path: str) -> tuple[str, FileSourc
     beside = folder if package == PRELUDE else folder.absolute().parent
     if package in PACKAGES and (beside / carried_file(PRELUDE_MAIN)).is_file():
         return f"{package}//{path}", FileSources(folder, beside)
-    return locate_program(str(folder / path))
+    return locate_program(str(folder / path), conduct)
 
 
 def locate_program(file: str, conduct: Conduct | None = None, home: str | None = None) -> tuple[str, FileSources]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from flowmetal.assembly import carried_package, locate_module
+from flowmetal.assembly import carried_package, conduct_of, locate_module, package_places
 from flowmetal.cli.flow_arguments import describe
 from flowmetal.engine.programs import Programs
 from flowmetal.engine.table import ProgramState
@@ -15,37 +17,55 @@ from flowmetal.language.flows import FlowInfo
 from flowmetal.language.outline import Function, Outline, outline
 from flowmetal.package_ids import parse_label
 from flowmetal.packages.gathering import gather_files
+from flowmetal.packages.late import Conduct
 from flowmetal.packages.manifest import Manifest, PackageFacts, exported_files
 from flowmetal.packages.preparing import read_package
+from flowmetal.packages.release import Release
+from flowmetal.packages.visiting import find_release, unfold
 from flowmetal.settings import Limits
+from flowmetal.trust import find_project
 
 
-def package_docs(what: str) -> str:
+def package_docs(what: str, offline: bool) -> str:
     """The reference of the package in a directory, or of one that is named.
 
     Raises:
-        UsageError: there is none, or it cannot be loaded.
+        FlowmetalError: there is none, it cannot be had, or cannot be loaded.
     """
-    folder = Path(what) if os.path.isdir(what) else _folder_of(what)
+    if os.path.isdir(what):
+        return _docs_of(Path(what), conduct_of(offline=offline))
+    if "/" not in what:
+        raise UsageError(f"there is no directory {what}", remedy="a package is named as in a load: HOST/PATH")
+    wanted = parse_label(what)
+    carried = carried_package(wanted.package)
+    if carried is not None:
+        return _docs_of(carried, Conduct())
+    project = find_project(os.getcwd())
+    root = Path(project).parent if project is not None else Path.cwd()
+    release = asyncio.run(find_release(wanted, root, package_places(), offline))
+    with tempfile.TemporaryDirectory(prefix="flowmetal-") as folder:
+        unfold(release, Path(folder), root)
+        return _docs_of(Path(folder), Conduct(offline=offline), release)
+
+
+def _docs_of(folder: Path, conduct: Conduct, release: Release | None = None) -> str:
     manifest, facts = read_package(folder)
-    files = gather_files(folder)
+    files: Mapping[str, bytes] = gather_files(folder)
+    if release is not None:
+        manifest, facts, files = (
+            Manifest(permissions=release.permissions, requires=release.requires),
+            release.facts,
+            release.files,
+        )
     parts = [_head(manifest, facts)]
     for path in exported_files(facts, files):
-        flows = _flows(folder, facts.name, path)
+        flows = _flows(folder, facts.name, path, conduct)
         parts.append(_module(facts, path, outline(files[path].decode("utf-8", "replace")), flows))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _folder_of(label: str) -> Path:
-    wanted = parse_label(label)
-    folder = carried_package(wanted.package)
-    if folder is None:
-        raise UsageError(f"there is no directory {label}, and no package of that name comes with Flowmetal")
-    return folder
-
-
-def _flows(folder: Path, package: str, path: str) -> list[FlowInfo]:
-    label, sources = locate_module(folder, package, path)
+def _flows(folder: Path, package: str, path: str, conduct: Conduct) -> list[FlowInfo]:
+    label, sources = locate_module(folder, package, path, conduct)
 
     async def load() -> ProgramState:
         programs = Programs(lambda *_: None, lambda *_: None, lambda: None)

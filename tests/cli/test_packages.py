@@ -64,7 +64,8 @@ def test_a_new_package_is_well_and_can_be_published_tested_and_run(cli: Cli) -> 
         (["pkg", "yank", f"{NAME}@1.0.0", "--to", "x"], "is not in this registry"),
         (["pkg", "serve", "nowhere"], "there is no directory nowhere"),
         (["pkg", "sevre"], "there is no command `sevre`, did you mean `serve`?"),
-        (["docs", "pkg.example.org/v1/x"], "pkg.example.org/v1/x"),
+        (["docs", "nowhere"], "there is no directory nowhere"),
+        (["docs", "Example.org/x"], "begins with no host"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -189,6 +190,33 @@ def test_what_comes_with_flowmetal_is_published_by_the_same_command(
         folder /= name.rpartition("/")[2]
     assert run(["publish", str(folder), "--to", "public", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["package"] == name
+
+
+def test_the_reference_of_a_package_that_is_published(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("FLOWMETAL_CACHE", "FLOWMETAL_HOME", "FLOWMETAL_REGISTRIES"):
+        monkeypatch.setenv(variable, str(here / variable.lower()))
+    text = 'def _go_impl(fctx):\n    """Goes."""\n\ngo = flow(_go_impl, args = {"n": args.int(default = %d)})\n'
+    trees = []
+    for minor in range(2):
+        folder = here / f"hello{minor}"
+        folder.mkdir()
+        # Its own replacements and registries are not those of who looks at it.
+        package(folder, {"lib.flow": text % minor}, f"1.{minor}.0", '[replace]\n"a.org/x" = { path = "/nowhere" }')
+        trees.append(publish(prepare(folder), here / "public" / NAME, "2026-01-31T23:59:59Z").document.tree)
+    (here / "project").mkdir()
+    (here / "project/flowmetal.toml").write_text(
+        '[[registry]]\nprefix = ""\nurl = "file:../public"\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(here / "project")
+    for label, minor in ((NAME, 1), (f"{NAME}@1.0.0", 0), (f"{NAME}@{trees[0]}", 0)):
+        assert run(["docs", label, "--offline"]) == 0
+        page = capsys.readouterr().out
+        assert page.startswith(f"# {NAME}\n\nVersion 1.{minor}.0\n\n## lib.flow\n")
+        assert "### flow `go(n)`\n\nGoes.\n\n| argument | type | |\n" in page
+        assert f"| `n` | int | [default {minor}] |" in page
+    assert [path.name for path in (here / "project").iterdir()] == ["flowmetal.toml"]
 
 
 def test_the_reference_of_what_comes_with_flowmetal(capsys: pytest.CaptureFixture[str]) -> None:
