@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).absolute().parents[2]
 EXAMPLES = CHECKOUT / "examples"
 TRIED = {
     "intro.flow",
+    "intro/etl.flow",
     "etl/etl.flow",
     "files/archive.flow",
     "python/report.flow",

@@ -80,6 +80,11 @@ def shown(jobs: dict[str, Any]) -> list[Any]:
         ("robust", ["--fails", "5"], ["err", "fallback", "cleaned up"]),
         ("robust", ["--fails", "5", "--only", "cleanup"], ["skipped", "skipped", "cleaned up"]),
         ("complex", [], ["done", "err", 27]),
+        ("retry_pattern", [], ["attempt 4"]),
+        ("retry_pattern", ["--fails", "9"], ["err"]),
+        ("conditional", [], ["tested", "skipped", "reported"]),
+        ("conditional", ["--environment", "production"], ["tested", "deployed", "reported"]),
+        ("leased", [], [None]),
         (
             "dynamic",
             ["--date", "2024-06-02"],
@@ -114,6 +119,39 @@ def test_wvlet_books_all_or_nothing(tmp_path: Path) -> None:
     assert code == 1
     said = [line.split(": ")[-1] for line in err.splitlines() if "booked" in line or "cancelled" in line]
     assert said == ["booked flight", "booked hotel", "cancelled hotel", "cancelled flight"]
+
+
+def test_wvlet_books_off_what_is_cancelled(tmp_path: Path) -> None:
+    example = Example("wvlet", tmp_path)
+    with example.start("run", "flows.flow:booking_on_hold", "--id", "trip") as process:
+        until = time.monotonic() + 60
+        while "sleep" not in example.run("log", "trip")[1] and time.monotonic() < until:
+            time.sleep(0.05)
+        code, _, err = example.run("cancel", "trip")
+        _, said = process.communicate(timeout=60)
+    assert (code, err.splitlines()[-1]) == (0, "trip is cancelled")
+    assert [line.split(": ")[-1] for line in said.splitlines() if "cancel_booking" in line] == [
+        "cancelled hotel",
+        "cancelled flight",
+    ]
+
+
+def test_wvlet_charges_once(tmp_path: Path) -> None:
+    example = Example("wvlet", tmp_path)
+    for _ in range(2):
+        code, out, err = example.run("run", "flows.flow:payment", "--allow", "write=out")
+        assert (code, json.loads(out)) == (0, ["receipt T-1"] * 2), err
+    assert (example.folder / "out/charges.txt").read_text(encoding="utf-8") == "T-1 1250\n"
+
+
+def test_intro(tmp_path: Path) -> None:
+    example = Example("intro", tmp_path)
+    code, out, err = example.run("run", "etl.flow")
+    assert (code, out) == (1, "")
+    assert "cleanup: cleaned up" in err
+    assert "error: check_once: Oh no!  [failed]" in err
+    code, out, _ = example.run("run", "etl.flow:etl_workflow", "--wanted", "some")
+    assert (code, json.loads(out)) == (0, ["saved some results", "reported some results"])
 
 
 def test_cobra4(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -116,8 +116,9 @@ def told(home: Path) -> str:
 class Bench:
     """Lives lived on several zygotes at once."""
 
-    def __init__(self, directory: Path, zygotes: list[Zygote]) -> None:
+    def __init__(self, directory: Path, zygotes: list[Zygote], folders: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._folders = folders
         self._free: SimpleQueue[Zygote] = SimpleQueue()
         for each in zygotes:
             self._free.put(each)
@@ -138,6 +139,8 @@ class Bench:
         base = home.parent / "base"
         home.mkdir(parents=True)
         base.mkdir()
+        for folder in self._folders:
+            (base / folder).mkdir()
         return home, base
 
     def all(self, work: Callable[[Point], Story], points: list[Point]) -> list[Story]:
@@ -149,10 +152,10 @@ class Bench:
 
 
 @contextmanager
-def bench(directory: Path) -> Iterator[Bench]:
-    """A bench on as many zygotes as there are processors."""
+def bench(directory: Path, folders: Sequence[str] = ()) -> Iterator[Bench]:
+    """A bench on as many zygotes as there are processors; every base directory has the ``folders``."""
     with ExitStack() as stack:
-        made = Bench(directory, [stack.enter_context(zygote()) for _ in range(AT_ONCE)])
+        made = Bench(directory, [stack.enter_context(zygote()) for _ in range(AT_ONCE)], folders)
         stack.callback(made.close)
         yield made
 
