@@ -40,12 +40,20 @@ COMMANDS: Final = {
     "new": "Begin a package.",
     "docs": "Show what a package offers, as Markdown.",
     "publish": "Put a package where others can load it from.",
-    "pkg": "What else there is to do with packages: yank, serve.",
+    "pkg": "Work with packages: add, update, remove, tree, vendor and more.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its short help, in the order in which ``--help`` lists them."""
 
 OF_PACKAGES: Final = {
+    "add": "Require packages.",
+    "update": "Require newer versions, and accept what they may need.",
+    "remove": "Require packages no more.",
+    "tree": "Show all packages of a project, and what they may need.",
+    "why": "Show who needs a package.",
+    "verify": "Read every package of the lock again.",
+    "vendor": "Write the packages of the lock into the project.",
+    "cache": "List, verify or clean what is kept on this machine.",
     "yank": "Take a version of a package out of use for whoever does not lock it.",
     "serve": "Serve a directory of packages on this machine.",
 }

@@ -75,8 +75,13 @@ def package_options(function: F) -> F:
         default=None,
         help="Load only packages that the lock has, and leave it as it is. Default: when CI is set.",
     )
-    offline = click.option("--offline", is_flag=True, help="Open no socket for packages: use what is on this machine.")
-    return frozen(offline(function))
+    return frozen(offline_option(function))
+
+
+def offline_option(function: F) -> F:
+    """Adds ``--offline``."""
+    text = "Open no socket for packages: use what is on this machine."
+    return click.option("--offline", is_flag=True, help=text)(function)
 
 
 def limit_option(function: F) -> F:

@@ -52,7 +52,7 @@ class Loading:
         requires = None if manifest is None else {name: str(least) for name, least in manifest.requires.items()}
         if manifest is None:
             roots = await self._asked(requests, lock)
-        elif any(request.package in manifest.requires for request in requests):
+        elif self._terms.anew or any(request.package in manifest.requires for request in requests):
             roots = dict(manifest.requires)
         else:
             return Graph(requires, {})  # who loads it is told that the manifest does not require it

@@ -36,7 +36,7 @@ def open_loading(
     manifest = manifest_in(root)
     script = Root(root, None, file.with_name(f"{file.name}.lock"), carried)
     project = Root(root, manifest, root / LOCK_FILE, carried)
-    chosen = script if manifest is None or not is_project(manifest) else project
+    chosen = project if manifest is not None and (is_project(manifest) or conduct.anew) else script
     releases = open_releases(root, manifest, places, conduct.offline, meter)
     terms = Terms(conduct.frozen, conduct.accept, conduct.anew)
     return Loading(chosen, releases, FirstUse(places.first_use), terms)

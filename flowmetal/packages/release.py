@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from flowmetal import __version__
 from flowmetal.errors import PackageError, UsageError
+from flowmetal.language.dialect import DIALECT
 from flowmetal.packages.document import VersionDocument
 from flowmetal.packages.listing import listing_of
 from flowmetal.packages.manifest import Manifest, PackageFacts, exported_files, read_manifest
@@ -20,6 +22,7 @@ class Release:
     """A version whose files are here; ``exports`` are the paths that others may load."""
 
     facts: PackageFacts
+    manifest: Manifest
     tree: str
     requires: Mapping[str, Version]
     permissions: tuple[str, ...]
@@ -27,8 +30,8 @@ class Release:
     files: Mapping[str, bytes]
 
 
-def release_of(files: Mapping[str, bytes], package: str) -> Release:
-    """The release that the files of a package are.
+def release_of(files: Mapping[str, bytes], package: str = "") -> Release:
+    """The release that the files of a package are, of any if none is named.
 
     Raises:
         PackageError: their manifest is none, or another package's.
@@ -36,13 +39,17 @@ def release_of(files: Mapping[str, bytes], package: str) -> Release:
     try:
         manifest = _manifest_of(files, package)
         facts = manifest.package
-        if facts is None or facts.name != package:
+        if facts is None or package not in ("", facts.name):
             raise UsageError(f"its manifest is of {facts.name if facts else 'no package'}")
         exports = exported_files(facts, files)
+        if facts.dialect > DIALECT:
+            raise UsageError(f"{facts.version} is of the dialect {facts.dialect}", remedy="upgrade Flowmetal")
+        if facts.min_flowmetal and Version.parse(facts.min_flowmetal) > Version.parse(__version__):
+            raise UsageError(f"{facts.version} needs Flowmetal {facts.min_flowmetal}", remedy="upgrade Flowmetal")
     except UsageError as error:
         raise PackageError(f"{package}: {error.message}", remedy=error.remedy) from None
     tree = listing_of(files).digest
-    return Release(facts, tree, manifest.requires, manifest.permissions, exports, files)
+    return Release(facts, manifest, tree, manifest.requires, manifest.permissions, exports, files)
 
 
 def _manifest_of(files: Mapping[str, bytes], package: str) -> Manifest:

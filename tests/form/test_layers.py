@@ -84,6 +84,7 @@ AT_HOME = {
     "psutil": ("engine",),
     "rich": ("cli",),
     "starlark": ("language",),
+    "tomlkit": ("packages",),
     "yarl": ("net",),
 }
 """Where each third-party library may be imported."""

@@ -1,0 +1,35 @@
+"""``flowmetal pkg update``: requires newer versions."""
+
+from __future__ import annotations
+
+import click
+
+from flowmetal.cli.options import home_option, offline_option
+from flowmetal.errors import EXIT_OK
+
+
+@click.command(name="update")
+@click.argument("packages", metavar="[PACKAGE...]", nargs=-1)
+@click.option(
+    "--accept", metavar="PACKAGE", multiple=True, help="Accept that PACKAGE may need more than before; may be repeated."
+)
+@offline_option
+@home_option
+def command(packages: tuple[str, ...], accept: tuple[str, ...], offline: bool, home: str | None) -> int:
+    """Require the newest versions of packages, by default of all that flowmetal.toml requires.
+
+    With --accept alone nothing is raised but what it names. A package that may need more than was accepted is refused,
+    and nothing changes.
+    """
+    from flowmetal.cli.project_packages import project_here, tell
+    from flowmetal.packages.late import Conduct
+
+    project = project_here(home)
+    requires = project.manifest.requires
+    for package in packages:
+        project.require(package)
+    chosen = packages or tuple(each for each in requires if not accept or each in accept)
+    newest = project.newest([each for each in chosen if each not in project.demand(Conduct()).carried], offline)
+    changes = {package: version for package, version in newest.items() if version > requires[package]}
+    tell(project.change(changes, Conduct(offline=offline, anew=True, accept=accept)))
+    return EXIT_OK

@@ -1,0 +1,34 @@
+"""What the commands about a project's packages share: the project here, and telling what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from flowmetal.assembly import package_places
+from flowmetal.cli.text import printable
+from flowmetal.language.labels import PACKAGES
+from flowmetal.packages.late import Conduct, PackagesOnDemand
+from flowmetal.packages.project import Project
+from flowmetal.sources import PROJECT_FILE, working_directory
+from flowmetal.trust import find_project
+
+
+def project_here(home: str | None = None) -> Project:
+    """The project of the working directory: that of the nearest manifest upward, else one that begins here."""
+    here = working_directory()
+    found = find_project(here)
+    root = Path(found).parent if found is not None else Path(here)
+
+    def demand(conduct: Conduct) -> PackagesOnDemand:
+        return PackagesOnDemand(root / PROJECT_FILE, root, package_places(home), conduct, PACKAGES)
+
+    return Project(root, demand)
+
+
+def tell(news: Iterable[str]) -> None:
+    """Says on stderr what has changed."""
+    for each in news:
+        click.echo(printable(each), err=True)
