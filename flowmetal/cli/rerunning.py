@@ -72,7 +72,10 @@ def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool) -> int:
         begun = engine.begin(program, request)
         if begun.outcome != "started":
             raise UsageError(f"the run `{new_id}` exists already", remedy="choose another --id")
-        display.notice(f"{new_id} is a rerun of {source.run_id}: what was Ok is taken over")
+        taken = "what was Ok is taken over"
+        if source.life > 1:
+            taken = "nothing is taken over, since nothing is left of its first life"
+        display.notice(f"{new_id} is a rerun of {source.run_id}: {taken}")
         outcome = await wait_for_end(engine, journal, display, begun.header, ours=True)
         display.pause()
         return finish(journal, outcome, as_json=as_json, home=home, errs=display.errs(new_id))

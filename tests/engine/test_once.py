@@ -176,6 +176,38 @@ def test_two_engines_on_one_key_do_it_once(lab: Lab) -> None:
     assert counting.calls == {"paid 5": 1}
 
 
+def test_two_engines_that_want_the_same_many_things_share_them(lab: Lab) -> None:
+    """In opposite orders, so that each waits for the other while the other waits for it."""
+    counting = Counting()
+
+    async def quick(args: Any) -> str:
+        await asyncio.sleep(0.001)
+        return counting(args)
+
+    lab.registry = scripted("async", read=quick)
+    body = """
+names = ["%d" % n for n in range(40)]
+tasks = [a.run(options(effects.read, idempotency_key = name), name) for name in ({})]
+return sorted([unwrap(it) for it in a.wait(tasks)])
+"""
+
+    async def life() -> list[Any]:
+        with lab.engine() as first, lab.engine() as second:
+            await lab.start(first, main_of(body.replace("{}", "names")), "one")
+            await lab.start(second, main_of(body.replace("{}", "reversed(names)")), "two")
+            outcomes = await asyncio.wait_for(asyncio.gather(first.outcome("one"), second.outcome("two")), 60)
+            await first.stop()
+            await second.stop()
+            return [value_of(outcome) for outcome in outcomes]
+
+    one, two = in_loop(life)
+    assert one == two == sorted(f"{n} 1" for n in range(40))
+    assert set(counting.calls.values()) == {1}
+    with lab.store.view() as view:
+        holders = Counter(claim.run_id for n in range(40) if (claim := once.read_claim(view, str(n))))
+    assert sum(holders.values()) == 40
+
+
 def test_what_its_dead_engine_left_is_waited_for_and_ended_by_a_resume(lab: Lab) -> None:
     counting = Counting()
 
