@@ -86,6 +86,10 @@ class Policy:
         return min(self.retry_delay_seconds * factor, self.max_retry_delay_seconds) * (1 + self.jitter * chance)
 
 
+_OF_FLOW: Final = ("implementation", "args", "name", "doc", "uses", "returns", "description", "tags")
+_MEANT: Final = {"retry": "retries", "attempts": "retries", "max_retries": "retries", "delay": "retry_delay"}
+"""What is written for a setting by people who know other systems, where another name is nearer by its letters."""
+
 PLAIN: Final = Policy()
 """One attempt, without an end."""
 
@@ -154,9 +158,9 @@ def check_setting_name(name: str, kind: str) -> None:
             )
         if name in SETTINGS:
             raise UsageError(f"`{name}` is a setting of flows, not of effects", remedy=f"it takes: {', '.join(known)}")
-        candidates = ("implementation", "args", "name", "doc", "uses", "returns", *known) if kind == "made" else known
+        candidates = (*_OF_FLOW, *known) if kind == "made" else known
         raise UsageError(
-            f"{where} has no setting `{name}`{did_you_mean(name, candidates)}",
+            f"{where} has no setting `{name}`{did_you_mean(_MEANT.get(name, name), candidates)}",
             remedy=f"it takes: {', '.join(candidates)}",
         )
 

@@ -26,6 +26,8 @@ from flowmetal.values import Wire
 SCRIPT_NAME: Final = "__flow__"
 GUARD: Final = f'if __name__ == "{SCRIPT_NAME}":'
 _MAX_NAME: Final = 200
+_MAX_TAGS: Final = 20
+_TAG: Final = re.compile(r"[\w./:-]{1,50}")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -43,6 +45,8 @@ class _Made:
     site: str
     policy: Wire
     returns: Returns | None
+    description: str
+    tags: tuple[str, ...]
 
 
 class FlowRegistry:
@@ -70,8 +74,9 @@ class FlowRegistry:
         policy: Wire,
         stack: str,
         returns: Wire = None,
+        about: Wire = None,
     ) -> int:
-        """The index of a new flow, for the prelude's ``flow()``; an older one does not know ``returns``.
+        """The index of a new flow, for the prelude's ``flow()``; an older one does not know ``returns`` and ``about``.
 
         Raises:
             HostError: no module is loading, or what ``flow()`` was given does not fit.
@@ -90,6 +95,14 @@ class FlowRegistry:
             raise self._refuse(f"a flow's `name` is a text of 1 to {_MAX_NAME} characters")
         if not isinstance(doc, str):
             raise self._refuse("a flow's `doc` is a text")
+        description, tags = about if about is not None else ("", [])
+        if not isinstance(description, str) or len(description) > _MAX_NAME or not (description or " ").isprintable():
+            raise self._refuse(f"a flow's `description` is one line of at most {_MAX_NAME} characters")
+        if not isinstance(tags, list) or len(tags) > _MAX_TAGS or not all(map(_is_tag, tags)):
+            raise self._refuse(
+                f"a flow's `tags` are at most {_MAX_TAGS} words of letters, digits, `-`, `_`, `.`, `/`, `:`",
+                'write `tags = ["nightly", "team/web"]`',
+            )
         self.check_options(policy, "made")
         try:
             arguments = tuple(Argument.from_wire(each) for each in declared)
@@ -98,7 +111,18 @@ class FlowRegistry:
             raise self._refuse(error.message, error.remedy) from None
         line, site = line_in(current.label, stack), site_of(stack)
         made = _Made(
-            current.label, implementation, name or "", doc, arguments, bool(declared), line, site, policy, result
+            current.label,
+            implementation,
+            name or "",
+            doc,
+            arguments,
+            bool(declared),
+            line,
+            site,
+            policy,
+            result,
+            description,
+            tuple(tags),
         )
         if current.expected is not None:
             return self._made_again(current, current.expected, made)
@@ -180,6 +204,8 @@ class FlowRegistry:
             made.declared,
             made.policy if policy_items(made.policy) else None,
             made.returns,
+            made.description,
+            made.tags,
         )
 
     # -- finding ---------------------------------------------------------------------------------------
@@ -239,3 +265,7 @@ class FlowRegistry:
 
 def _from_implementation(function: str) -> str:
     return function.rpartition(".")[2].removeprefix("_").removesuffix("_impl") or "flow"
+
+
+def _is_tag(value: Wire) -> bool:
+    return isinstance(value, str) and _TAG.fullmatch(value) is not None
