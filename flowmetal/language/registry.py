@@ -9,7 +9,7 @@ pass.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from flowmetal.errors import UsageError, did_you_mean
@@ -18,6 +18,7 @@ from flowmetal.language.diagnostics import line_in, site_of
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.host import HostError
 from flowmetal.language.labels import short_name
+from flowmetal.language.made import Made, check_words
 from flowmetal.language.returns import Returns
 from flowmetal.language.state import Pass, ThreadState
 from flowmetal.policy import check_policy, policy_items
@@ -25,28 +26,7 @@ from flowmetal.values import Wire
 
 SCRIPT_NAME: Final = "__flow__"
 GUARD: Final = f'if __name__ == "{SCRIPT_NAME}":'
-_MAX_NAME: Final = 200
-_MAX_TAGS: Final = 20
-_TAG: Final = re.compile(r"[\w./:-]{1,50}")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclass(slots=True)
-class _Made:
-    """A flow as ``flow()`` told it; the name may still come from a global."""
-
-    label: str
-    implementation: str
-    name: str
-    doc: str
-    arguments: tuple[Argument, ...]
-    declared: bool
-    line: int
-    site: str
-    policy: Wire
-    returns: Returns | None
-    description: str
-    tags: tuple[str, ...]
 
 
 class FlowRegistry:
@@ -59,7 +39,7 @@ class FlowRegistry:
     def __init__(self, state: ThreadState) -> None:
         self.flows: list[FlowInfo] = []
         self.by_reference: dict[str, int] = {}
-        self._made: list[_Made] = []
+        self._made: list[Made] = []
         self._state = state
 
     # -- making ----------------------------------------------------------------------------------------
@@ -91,18 +71,10 @@ class FlowRegistry:
                 f"`flow()` takes a function as its implementation, not a value of type {kind}",
                 "write `def _name(fctx): …`, `name = flow(_name)`",
             )
-        if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_NAME):
-            raise self._refuse(f"a flow's `name` is a text of 1 to {_MAX_NAME} characters")
-        if not isinstance(doc, str):
-            raise self._refuse("a flow's `doc` is a text")
-        description, tags = about if about is not None else ("", [])
-        if not isinstance(description, str) or len(description) > _MAX_NAME or not (description or " ").isprintable():
-            raise self._refuse(f"a flow's `description` is one line of at most {_MAX_NAME} characters")
-        if not isinstance(tags, list) or len(tags) > _MAX_TAGS or not all(map(_is_tag, tags)):
-            raise self._refuse(
-                f"a flow's `tags` are at most {_MAX_TAGS} words of letters, digits, `-`, `_`, `.`, `/`, `:`",
-                'write `tags = ["nightly", "team/web"]`',
-            )
+        try:
+            description, tags = check_words(name, doc, about)
+        except UsageError as error:
+            raise self._refuse(error.message, error.remedy) from None
         self.check_options(policy, "made")
         try:
             arguments = tuple(Argument.from_wire(each) for each in declared)
@@ -110,7 +82,7 @@ class FlowRegistry:
         except UsageError as error:
             raise self._refuse(error.message, error.remedy) from None
         line, site = line_in(current.label, stack), site_of(stack)
-        made = _Made(
+        made = Made(
             current.label,
             implementation,
             name or "",
@@ -122,14 +94,14 @@ class FlowRegistry:
             policy,
             result,
             description,
-            tuple(tags),
+            tags,
         )
         if current.expected is not None:
             return self._made_again(current, current.expected, made)
         self._made.append(made)
         return len(self._made) - 1
 
-    def _made_again(self, current: Pass, expected: list[int], made: _Made) -> int:
+    def _made_again(self, current: Pass, expected: list[int], made: Made) -> int:
         at, current.count = current.count, current.count + 1
         if at < len(expected):
             first = self._made[expected[at]]
@@ -188,7 +160,7 @@ class FlowRegistry:
             settings["on_failure"] = {"flow": [self.flows[index].reference, self._named(more)]}
         return {"dict": [part for pair in settings.items() for part in pair]}
 
-    def _info(self, index: int, made: _Made, global_name: str) -> FlowInfo:
+    def _info(self, index: int, made: Made, global_name: str) -> FlowInfo:
         name = made.name or global_name or _from_implementation(made.implementation)
         reference = f"{made.label}:{name}"
         if reference in self.by_reference:
@@ -265,7 +237,3 @@ class FlowRegistry:
 
 def _from_implementation(function: str) -> str:
     return function.rpartition(".")[2].removeprefix("_").removesuffix("_impl") or "flow"
-
-
-def _is_tag(value: Wire) -> bool:
-    return isinstance(value, str) and _TAG.fullmatch(value) is not None
