@@ -45,6 +45,8 @@ def upgrade(run_ids: list[str], file: str, *, dry_run: bool, home: str | None, q
     for run_id in run_ids:
         header = journal.require(run_id)
         root_only(header, "upgrade")
+        if header.moved_to:
+            raise ConflictError(f"the run `{run_id}` was moved to {header.moved_to}", remedy="upgrade it there")
         if header.is_finished:
             raise ConflictError(
                 f"the run `{run_id}` has ended", remedy=f"with today's code again: `flowmetal rerun {run_id}`"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack
 
+from flowmetal.engine.leftovers import read
 from flowmetal.engine.table import HotRun, ProgramState
-from flowmetal.errors import did_you_mean
+from flowmetal.errors import JournalError, did_you_mean
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.language.arguments import ArgumentError, bind
 from flowmetal.language.drawing import draw
 from flowmetal.language.labels import short_name
+from flowmetal.values import Wire
 
 _MOST_SHOWN: Final = 400
 
@@ -41,23 +44,28 @@ class Difference:
 
 
 def ill_fitting(journal: Journal, header: Header, program: ProgramState) -> Difference | None:
-    """Why a run's flow cannot even begin in the new code."""
-    if not header.flow:
-        return None
-    flow = program.flows.get(header.flow)
-    wanted = short_name(header.flow)
-    if flow is None:
-        near = did_you_mean(wanted, [short_name(each) for each in program.flows])
-        return Difference(
-            header.run_id,
-            header.name,
-            f"the new code has no flow {wanted}{near}",
-            "a run finds its flows again by file and name: give it both back",
-        )
-    if not flow.declared:
-        return None
-    started = next(event for _, event in journal.history(header.run_id))
+    """Why a run cannot even begin in the new code.
+
+    Raises:
+        JournalError: its first event is missing, or damaged.
+    """
+    started = next((event for _, event in journal.history(header.run_id)), None)
+    if started is None:
+        raise JournalError(f"the run {header.run_id} has no first event", place=f"events {header.run_id}")
     call = msgpack.unpackb(journal.payload(header.run_id, started.fields["args"]))
+    for reference in _needed(journal, header, call):
+        if reference not in program.flows:
+            wanted = short_name(reference)
+            near = did_you_mean(wanted, [short_name(each) for each in program.flows])
+            return Difference(
+                header.run_id,
+                header.name,
+                f"the new code has no flow {wanted}{near}",
+                "a run finds its flows again by file and name: give it both back",
+            )
+    flow = program.flows.get(header.flow)
+    if flow is None or not flow.declared or header.ending:
+        return None
     try:
         bind(flow.name, flow.arguments, call[0], call[1])
     except ArgumentError as error:
@@ -70,6 +78,34 @@ def ill_fitting(journal: Journal, header: Header, program: ProgramState) -> Diff
             new=new,
         )
     return None
+
+
+def _needed(journal: Journal, header: Header, call: Wire) -> Iterator[str]:
+    """The flows that a run needs whatever its text asks for: its own, those it was given, those it has left to do."""
+    if header.flow:
+        yield header.flow
+    yield from _flows_in(call)
+    if header.policy:
+        yield from _flows_in(msgpack.unpackb(header.policy))
+    if header.ending:
+        for left in read(journal, header).left.values():
+            yield left.callee.partition(" ")[2]
+
+
+def _flows_in(wire: Wire) -> Iterator[str]:
+    """The references of all flows within a value."""
+    pending = [wire]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending += each
+        elif isinstance(each, dict):
+            ((tag, payload),) = each.items()
+            if tag == "flow":
+                yield payload[0]
+                pending.append(payload[1])
+            elif isinstance(payload, list):
+                pending += payload
 
 
 def difference(journal: Journal, run: HotRun, message: list[Any]) -> Difference:

@@ -110,7 +110,8 @@ class Rehearsal:
         self._found = [found for each in headers if (found := ill_fitting(journal, each, program)) is not None]
         if self._found:
             return len(headers), self._found
-        self._waiting = deque(headers)
+        # The text of a run that is ending is not evaluated any more.
+        self._waiting = deque(each for each in headers if not each.ending)
         self._over = asyncio.get_running_loop().create_future()
         self._give_more(state)
         try:

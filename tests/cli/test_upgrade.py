@@ -47,6 +47,10 @@ def _sleeps(cli: Cli) -> bool:
 
 def test_it_moves_explains_or_leaves(killed: Cli) -> None:
     assert killed("upgrade", "nap", "nap.flow").out == "nap has this code already\n"
+    killed.file("other/nap.flow", NAP.replace("return n", "return -n"))
+    others = killed("upgrade", "--all", "other/nap.flow")
+    assert (others.code, others.out) == (0, "")
+    assert "1 unfinished of other files of this name: name them to move them" in others.err
     killed.file("nap.flow", NAP.replace('"begun', '"begun anew'))
     differs = killed("upgrade", "--all", "nap.flow")
     assert differs.code == 4

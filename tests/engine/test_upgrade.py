@@ -230,6 +230,42 @@ def test_a_flow_between_two_attempts_begins_the_next_with_the_new_code(lab: Lab)
     assert (lab.base / "log.txt").read_text() == "x"
 
 
+ENDING = """
+def _undo(fctx):
+    fctx.actions.sleep("300ms")
+    unwrap(fctx.actions.append("log.txt", "old"))
+
+undo = flow(_undo)
+
+def _main(fctx, name):
+    fctx.actions.defer(undo, grace = "1m")
+    fctx.actions.sleep("1h")
+
+main = flow(_main)
+"""
+
+
+def test_what_a_run_that_is_ending_has_left_is_of_the_new_code(lab: Lab) -> None:
+    """Its own text is evaluated no more, so that may be anything; the flows that it has left to do must be there."""
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, ENDING, name="main", args=ARGS)
+            while not lab.journal.require("r").deferred or lab.journal.require("r").wake_action is None:
+                await asyncio.sleep(0.01)
+            engine.cancel("r", "enough")
+            while not lab.journal.require("r").ending:
+                await asyncio.sleep(0.01)
+
+    in_loop(life)
+    gone = ENDING.replace("undo = flow", "undone = flow").replace("defer(undo,", "defer(undone,")
+    (found,) = upgraded(lab, gone).differences
+    assert "no flow main.flow:undo" in found.message
+    assert upgraded(lab, ENDING.replace('"old"', '"new"').replace('sleep("1h")', "now()")).status == "moved"
+    assert lab.resume().header.status == "cancelled"
+    assert (lab.base / "log.txt").read_text() == "new"
+
+
 def test_a_run_that_is_driven_or_over_is_left(lab: Lab) -> None:
     async def life() -> None:
         with lab.engine() as engine:
@@ -273,3 +309,11 @@ def test_killed_anywhere_it_has_the_one_code_or_the_other(lab: Lab, commit: int,
     assert value_of(again.resume()) == (["new", "new"] if is_moved else ["old", "old"])
     assert (again.base / "log.txt").read_text() == "begun\n"
     again.store.close()
+
+
+def test_a_handler_must_be_there(lab: Lab) -> None:
+    told = "tell = flow(lambda fctx, failure, about: None)\n"
+    text = told + counting().replace("flow(_main)", "flow(_main, on_failure = tell)")
+    interrupted(lab, text)
+    (found,) = upgraded(lab, "tel" + text.removeprefix("tell").replace("= tell)", "= tel)")).differences
+    assert "no flow main.flow:tell, did you mean `main.flow:tel`?" in found.message
