@@ -69,7 +69,7 @@ def print_value(value: Wire) -> None:
 
 def failure_lines(journal: Journal, header: Header, failure: Failure, home: str | None) -> Iterator[str]:
     """A failure and its chain of causes for a person, with the lines of source they come from."""
-    sources = _Sources(journal, header)
+    sources = Sources(journal, header)
     for at, each in enumerate(failure.chain()):
         words = "error" if at == 0 else "caused by"
         flow = f"{each.flow}: " if each.flow and each.flow not in each.message else ""
@@ -95,7 +95,7 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
     yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
 
 
-class _Sources:
+class Sources:
     """Lines of a run's pinned code."""
 
     def __init__(self, journal: Journal, header: Header) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from flowmetal.cli.comparing import compared_lines
 from flowmetal.cli.junit import JunitCase, junit_xml
-from flowmetal.cli.outcomes import failure_lines
-from flowmetal.cli.text import json_text, printable, show_seconds
+from flowmetal.cli.outcomes import Sources, failure_lines
+from flowmetal.cli.text import drawn, json_text, printable, show_seconds
 from flowmetal.errors import FlowmetalError
 from flowmetal.journal.journal import Journal
+from flowmetal.rehearsal.recorded import failure_places
 from flowmetal.rehearsal.stage import Tested
 from flowmetal.rehearsal.world import Missing
 from flowmetal.values import Failure, to_json_data
@@ -152,14 +153,14 @@ def _failure(tested: Tested, journal: Journal) -> Iterator[str]:
     if not ok:
         failure = Failure.from_wire(error)
         compared = compared_lines(failure)
-        yield from _missing(tested)
+        yield from _missing(tested, journal)
         shown = failure if compared is None else _without_details(failure)
         # The last line names a command for a run that is none.
         yield from list(failure_lines(journal, journal.require(tested.name), shown, None))[:-1]
         if compared is not None:
             yield from compared
     else:
-        yield from _missing(tested)
+        yield from _missing(tested, journal)
     for finding in tested.crashes:
         yield f"error: {tested.name} comes out otherwise when the engine ends"
         yield f"  {printable(finding.moment)}"
@@ -167,11 +168,17 @@ def _failure(tested: Tested, journal: Journal) -> Iterator[str]:
             yield f"  | {printable(each)}"
 
 
-def _missing(tested: Tested) -> Iterator[str]:
-    """What the test had not foreseen, each once, with the line to add."""
+def _missing(tested: Tested, journal: Journal) -> Iterator[str]:
+    """What the test had not foreseen, each once, with its place and the line to add."""
     seen: dict[Missing, None] = dict.fromkeys(tested.world.missing)
+    places = failure_places(journal, tested.name) if seen else {}
+    sources = Sources(journal, journal.require(tested.name)) if seen else None
     for each in seen:
         yield f"error: {printable(each.call)} {each.reason}"
+        place = places.get(each.message, "")
+        if place and sources is not None:
+            yield f"  --> {printable(place)}"
+            yield drawn(sources.excerpt(place))
         yield f"  help: add to {tested.name}: {printable(each.line)}"
 
 

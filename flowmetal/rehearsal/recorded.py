@@ -13,7 +13,7 @@ from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.journal import Journal
 from flowmetal.rehearsal.calls import without_fingerprints
-from flowmetal.values import Wire, substitute_tasks, unpack
+from flowmetal.values import Wire, failure_of, is_ok, substitute_tasks, unpack
 
 _EFFECT_VERBS: Final = ("do", "start")
 
@@ -55,6 +55,19 @@ def _calls_of(journal: Journal, run_id: str, registry: Registry) -> Iterator[Rec
                 except EffectFailure:
                     continue  # it was no call of it
                 yield RecordedCall(asked_at, effect, without_fingerprints(bound), result)
+
+
+def failure_places(journal: Journal, run_id: str) -> dict[str, str]:
+    """Where the actions of a run, and of those below it, came to a failure: places by its message."""
+    found: dict[str, str] = {}
+    for each in chain([run_id], (header.run_id for header in journal.descendants(run_id))):
+        for _, event in journal.history(each):
+            if event.kind == "result":
+                result = _load(journal, each, event.fields["value"])
+                if isinstance(result, dict) and "result" in result and not is_ok(result):
+                    failure = failure_of(result)
+                    found.setdefault(failure.message, failure.source)
+    return found
 
 
 def _load(journal: Journal, run_id: str, field: Field) -> Wire:

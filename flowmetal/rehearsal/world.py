@@ -39,6 +39,11 @@ class Missing:
     line: str
     reason: str
 
+    @property
+    def message(self) -> str:
+        """What the flow is told."""
+        return f"{self.call} {self.reason}; add: {self.line}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -71,7 +76,7 @@ class World:
     missing: list[Missing] = field(default_factory=list)
     _rules: dict[str, Rule] = field(default_factory=dict)
     _used: dict[str, int] = field(default_factory=dict)
-    _answered: dict[tuple[str, int], Wire] = field(default_factory=dict)
+    _answered: dict[tuple[str, str, int], Wire] = field(default_factory=dict)
 
     def copy(self) -> World:
         """The same world at this moment, which goes on by itself."""
@@ -89,13 +94,13 @@ class World:
             EffectFailure: the test had not foreseen it.
         """
         call = Call(key, attempt, effect.name, args, f"{effect.name}({call_text(effect, args)})")
-        known = self._answered.get((key, attempt))
+        known = self._answered.get((effect.name, key, attempt))
         if known is not None and effect.name not in _WITHOUT_A_KEY:
             self.repeated.append(call)
             return known
         self.calls.append(call)
         if known is None:
-            known = self._answered[(key, attempt)] = self._result(effect, call)
+            known = self._answered[(effect.name, key, attempt)] = self._result(effect, call)
         return known
 
     def _result(self, effect: Effect, call: Call) -> Wire:
@@ -114,7 +119,7 @@ class World:
             return {"result": [True, {"secret": [name, effect.sample["secret"][1]]}, None]}
         missing = _missing(effect, call.args, used_up)
         self.missing.append(missing)
-        raise EffectFailure(f"{missing.call} {missing.reason}; add: {missing.line}", kind="denied")
+        raise EffectFailure(missing.message, kind="denied")
 
 
 def _missing(effect: Effect, args: Arguments, used_up: int) -> Missing:
