@@ -47,7 +47,7 @@ class Messages:
         self._land = land
         # Run id → name → who waits for a message of that name, by the number of the action.
         self._waiting: dict[str, dict[str, _Waiters]] = {}
-        shared = SharedState(runs.ledger)
+        shared = SharedState(runs)
         self._doing: dict[str, Callable[[Flight], Wire | None]] = {
             "receive": self._receive,
             "signal": self._signal,
@@ -170,7 +170,7 @@ class Messages:
             except (UsageError, QuotaError) as error:
                 problems.append(error)
             else:
-                record(self._ledger, flight, ok())
+                record(self._runs, flight, ok())
 
         if not self._ledger.commit(send):
             return None
@@ -193,7 +193,7 @@ class Messages:
         writer.count_messages(to, 1, len(value))
         sequence = self._append(to, name, value, flight.run_id)
         # Before the message has any effect, which may commit: it is sent if and only if this is recorded.
-        record(self._ledger, flight, ok())
+        record(self._runs, flight, ok())
         self._hand_over(to, name, value, sequence)
         return ok()
 

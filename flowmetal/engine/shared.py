@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowmetal.engine.flights import Flight
-from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.runs import Runs
 from flowmetal.journal.shared_state import Shared, put_shared, read_shared
 from flowmetal.journal.store import Update
 from flowmetal.settings import format_size
@@ -14,11 +14,12 @@ class SharedState:
     """What the runs of a home share.
 
     Args:
-        ledger: where results are written, and what is shared with them.
+        runs: who sets and gets.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._ledger = runs.ledger
 
     def get(self, flight: Flight) -> Wire:
         """What a name holds."""
@@ -48,14 +49,16 @@ class SharedState:
                 return
             put_shared(update, name, Shared(value, version + 1, self._ledger.now_ms, flight.run_id))
             results.append(ok(version + 1))
-            record(self._ledger, flight, results[0])
+            record(self._runs, flight, results[0])
 
         return results[0] if self._ledger.commit(put) else None
 
 
-def record(ledger: Ledger, flight: Flight, result: Wire) -> None:
-    """Appends the Result of a flight now, in the batch of what it has changed."""
-    ledger.result(flight.run_id, flight.action.number, pack(result), by=flight.by)
+def record(runs: Runs, flight: Flight, result: Wire) -> None:
+    """Appends the Result of a flight now, in the batch of what it has changed, and to the key that it holds."""
+    run_id, number, packed = flight.run_id, flight.action.number, pack(result)
+    runs.ledger.result(run_id, number, packed, by=flight.by)
+    runs.once.settle(run_id, number, packed)
     flight.is_recorded = True
 
 
