@@ -103,6 +103,15 @@ def check_package_id(text: str, hosts: Collection[str] = ()) -> str:
     return text
 
 
+def is_package_id(text: str) -> bool:
+    """Whether ``text`` is the id of a package."""
+    try:
+        check_package_id(text)
+    except UsageError:
+        return False
+    return True
+
+
 def line_of(package: str) -> int | None:
     """The major version that everything of a package has; None where the id names none."""
     for segment in package.split("/")[1:]:

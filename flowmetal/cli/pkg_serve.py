@@ -24,10 +24,15 @@ def command(folder: str, port: int, quiet: bool) -> int:
     import asyncio
 
     from flowmetal.cli.text import printable
-    from flowmetal.packages.serving import make_server
+    from flowmetal.packages.serving import hosts_in, make_server
 
     if not Path(folder).is_dir():
         raise UsageError(f"there is no directory {folder}")
+
+    try:
+        hosts = hosts_in(Path(folder))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from None
 
     def log(method: str, path: str, status: int) -> None:
         if not quiet:
@@ -42,7 +47,8 @@ def command(folder: str, port: int, quiet: bool) -> int:
                 raise UsageError(
                     f"port {port} cannot be listened on: {error.strerror}", remedy="choose another with --port, or 0"
                 ) from None
-            print(f'[[registry]]\nprefix = "…"\nurl = "http://localhost:{there}/"', flush=True)
+            for host in hosts or ["HOST"]:
+                print(f'[[registry]]\nprefix = "{host}"\nurl = "http://localhost:{there}/"', flush=True)
             await asyncio.Event().wait()
         finally:
             await server.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from flowmetal.net.serving import Found, LocalServer
+from flowmetal.package_ids import is_package_id
 from flowmetal.packages.bounds import MAX_ARCHIVE_BYTES
 
 _ROUTE: Final = re.compile(
@@ -22,6 +23,20 @@ _ROUTE: Final = re.compile(
 def make_server(folder: Path, log: Callable[[str, str, int], None]) -> LocalServer:
     """A server of the registry in a directory; ``log`` is told of each answer: method, path and status."""
     return LocalServer(PackageFiles(folder).find, log)
+
+
+def hosts_in(folder: Path) -> list[str]:
+    """The hosts whose packages are in a directory of many; none where it is the place of one package.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = []
+    for entry in sorted(folder.iterdir()):
+        host = entry.name.replace("_", ":")
+        if entry.is_dir() and is_package_id(f"{host}/x"):
+            found.append(host)
+    return found
 
 
 class PackageFiles:

@@ -154,6 +154,7 @@ def test_a_registry_is_served_to_this_machine(
     try:
         assert server.stdout is not None
         shown = "".join(server.stdout.readline() for _ in range(3))
+        assert 'prefix = "pkg.example.org"\n' in shown
         root = re.findall(r'url = "(http://localhost:\d+/)"', shown)[0]
         base = f"{root}{NAME}/flowmetal"
         status, headers, data = get(f"{base}/index.json")
