@@ -117,10 +117,14 @@ def _show(verdicts: list[Verdict], home: str | None, quiet: bool, *, as_table: b
     else:
         for verdict in verdicts:
             print(f"{verdict.header.run_id} {_WORDS[verdict.status]}")
+    alike: dict[tuple[object, ...], list[Verdict]] = {}
     for verdict in verdicts:
         if verdict.status == "differs":
-            print()
-            print("\n".join(_explained(verdict, home)))
+            first = verdict.differences[0]
+            alike.setdefault((first.name, first.message, first.number, first.old, first.new), []).append(verdict)
+    for group in alike.values():
+        print()
+        print("\n".join(_explained(group, home)))
     if any(verdict.status == "busy" for verdict in verdicts):
         _say(False, "  help: end the process that drives it (Ctrl-C loses nothing), upgrade, then resume it")
     moved = [verdict.header.run_id for verdict in verdicts if verdict.status == "moved"]
@@ -139,15 +143,17 @@ def _note(verdict: Verdict) -> str:
     return "" if verdict.status == "same" else _WORDS[verdict.status]
 
 
-def _explained(verdict: Verdict, home: str | None) -> Iterator[str]:
+def _explained(alike: list[Verdict], home: str | None) -> Iterator[str]:
+    """The first difference of a run, and of others that differ in the same."""
+    verdict = alike[0]
     first = verdict.differences[0]
     part = "" if first.run_id == verdict.header.run_id else f" ({first.run_id})"
-    yield f"{verdict.header.run_id}: {printable(first.name)}{part}: {printable(first.message)}"
+    others = "" if len(alike) == 1 else f" and {len(alike) - 1:,} more"
+    yield f"{verdict.header.run_id}{others}: {printable(first.name)}{part}: {printable(first.message)}"
     yield from _side("it had asked for", first.old)
     yield from _side("the new code asks for", first.new)
-    more = len(verdict.differences) - 1
-    if more:
-        yield f"  and {more} more of its flows differ" if more > 1 else "  and one more of its flows differs"
+    if len(verdict.differences) > 1:
+        yield "  and more of its flows differ"
     yield f"  help: {_COMMAND.sub(lambda command: with_home(command[0], home), first.remedy)}"
 
 
