@@ -73,7 +73,9 @@ def test_a_whole_tree_keeps_to_the_places_of_its_root(lab: Lab, places: int) -> 
     assert sorted(busy.order) == sorted(calm.order)
 
 
-def test_a_limit_of_the_main_flow_and_one_below_it_both_hold(lab: Lab) -> None:
+@pytest.mark.parametrize("name", ["", "main"])
+def test_a_limit_of_the_main_flow_and_one_below_it_both_hold(lab: Lab, name: str) -> None:
+    """The main flow being a child of its file's body, or the root itself."""
     busy = Busy()
     lab.registry = scripted("async", read=busy)
     text = """
@@ -91,7 +93,7 @@ main = flow(_main, max_parallel = 3)
 if __name__ == "__flow__":
     main()
 """
-    assert value_of(lab.run(text)) == 12
+    assert value_of(lab.run(text, name=name)) == 12
     assert busy.most == 3
     assert [name for name in busy.order if name[0] == "a"] == [f"a{n}" for n in range(6)], "in the order asked for"
 
