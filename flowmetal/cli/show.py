@@ -73,6 +73,7 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     )
     from flowmetal.cli.text import rfc3339
     from flowmetal.journal.keys import root_of
+    from flowmetal.journal.messages import waiting
     from flowmetal.language.labels import short_name
 
     now_ms = int(time.time() * 1_000)
@@ -128,6 +129,8 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     }
     if header.result is not None:
         data.update(result_data(load(journal, header.run_id, header.result)))
+    with journal.store.view() as view:
+        data["unread_messages"] = waiting(view, header.run_id).messages
     data["flows_started"] = sum(1 for _ in journal.descendants(header.run_id))
     data["grants"] = _grants(grants)
     data["on_deny"] = facts.get("on_deny") or "err"
@@ -175,6 +178,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("arguments", _arguments(data)),
         ("result", _compact(data["result"]) if data.get("result") is not None else None),
         ("failure", f"{data['failure']['kind']}, see below" if "failure" in data else None),
+        ("unread", f"{data['unread_messages']:,} messages" if data["unread_messages"] else None),
         ("flows started", data["flows_started"] or None),
         ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
         ("denied", ", ".join(data["grants"].get("deny", []))),

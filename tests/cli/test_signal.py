@@ -43,6 +43,8 @@ def test_a_run_is_told_and_asked_killed_and_resumed(talking: Cli, here: Here) ->
     kept = here("signal", "t1", "word", "2")
     assert (kept.code, kept.err) == (0, "nobody drives t1 now; it is kept until: flowmetal resume t1\n")
     assert here("signal", "t1", "other", "--quiet").err == ""
+    assert "unread         2 messages\n" in here("show", "t1").out
+    assert here("show", "t1", "--json").json["unread_messages"] == 2
     assert here("query", "t1", "stage", "--json").json == {"got": {"n": [1, None, "é"]}}
     assert here("query", "t1", "stage").out == '{"got": {"n": [1, null, "é"]}}\n'
     assert here("query", "t1").out == 'stage  {"got": {"n": [1, null, "é"]}}\nlast   "second\\u001b[31m"\n'
