@@ -153,6 +153,10 @@ class Engine:
         """The root runs that are being driven."""
         return list(self._runs.roots)
 
+    def program_of(self, root_id: str) -> ProgramState:
+        """The program of a root run that is being driven."""
+        return self._runs.roots[root_id].program
+
     def worker_pids(self) -> list[int]:
         """The process ids of the workers that live."""
         return self._programs.worker_pids()

@@ -7,7 +7,7 @@ fails however the flow took it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -23,14 +23,23 @@ SPACE: Final = "testing"
 NAMES: Final = (f"{SPACE}.answer", f"{SPACE}.calls")
 
 
-def scripted(registry: Registry, world: Callable[[], World]) -> Registry:
+AskFlow = Callable[[str, Arguments], Awaitable[Wire]]
+"""Calls the flow of a reference with arguments by name; gives its Result."""
+
+
+def scripted(registry: Registry, world: Callable[[], World], ask_flow: AskFlow) -> Registry:
     """Effects that ask ``world`` instead of being performed, and those by which a test tells it."""
-    return Registry([*(_scripted(effect, world) for effect in registry.values()), *_own(registry, world)])
+    return Registry([*(_scripted(effect, world, ask_flow) for effect in registry.values()), *_own(registry, world)])
 
 
-def _scripted(effect: Effect, world: Callable[[], World]) -> Effect:
-    def perform(_allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
-        result = world().ask(effect, without_fingerprints(args), context.idempotency_key, context.attempt)
+def _scripted(effect: Effect, world: Callable[[], World], ask_flow: AskFlow) -> Effect:
+    async def perform(_allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
+        now, key = world(), context.idempotency_key
+        result = now.ask(effect, without_fingerprints(args), key, context.attempt)
+        if isinstance(result, Rule):
+            answer = await ask_flow(result.by, args)
+            result = _result_of(effect, answer["result"][1]) if is_ok(answer) else answer
+            now.remember(effect, key, context.attempt, result)
         if is_ok(result):
             return result["result"][1]
         failure = failure_of(result)
@@ -39,14 +48,17 @@ def _scripted(effect: Effect, world: Callable[[], World]) -> Effect:
         raise error
 
     # Nothing is done, so nothing is wanted: a test needs no grants, and looks at nothing of the machine it runs on.
-    return replace(effect, mode="inline", want=lambda args, context: [], perform=perform)
+    return replace(effect, mode="async", want=lambda args, context: [], perform=perform)
 
 
 def _own(registry: Registry, world: Callable[[], World]) -> list[Effect]:
     def answer(_allowed: tuple[Allowed, ...], args: Arguments, context: EffectContext) -> Wire:
         effect = _effect_of(registry, args["effect"])
         results = [_result_of(effect, each) for each in args["results"]]
-        world().say(context.idempotency_key, Rule(effect.name, _wanted(effect, args), results, args["in_order"]))
+        world().say(
+            context.idempotency_key,
+            Rule(effect.name, _wanted(effect, args), results, args["in_order"], _reference_of(args["by"])),
+        )
         return None
 
     def calls(_allowed: tuple[Allowed, ...], args: Arguments, _context: EffectContext) -> Wire:
@@ -55,11 +67,19 @@ def _own(registry: Registry, world: Callable[[], World]) -> list[Effect]:
         return [given_args(effect, each.args) for each in world().calls if wanted.fits(each)]
 
     call = (Parameter("effect", "any", ""), Parameter("args", "list", ""), Parameter("kwargs", "dict", ""))
-    said = (Parameter("results", "list", ""), Parameter("in_order", "bool", ""))
+    said = (Parameter("results", "list", ""), Parameter("in_order", "bool", ""), Parameter("by", "any", "", None))
     return [
         Effect(NAMES[0], "Says what an effect gives.", (*call, *said), "inline", lambda a, c: [], answer),
         Effect(NAMES[1], "The calls of an effect so far.", call, "inline", lambda a, c: [], calls),
     ]
+
+
+def _reference_of(by: Wire) -> str:
+    if by is None:
+        return ""
+    if type_name(by) != "flow":
+        raise EffectFailure(f"`by` is a flow, not a value of type {type_name(by)}", kind="error")
+    return str(by["flow"][0])
 
 
 def _effect_of(registry: Registry, wire: Wire) -> Effect:

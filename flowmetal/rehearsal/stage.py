@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from flowmetal.actions.effect import Arguments, EffectFailure
 from flowmetal.assembly import home_path, open_pretence, pretend, registry
 from flowmetal.clock import SimulatedClock
 from flowmetal.engine.engine import Engine, Outcome
@@ -32,13 +34,16 @@ from flowmetal.permissions.grants import GrantSet
 from flowmetal.rehearsal.collecting import MAIN, TestFile
 from flowmetal.rehearsal.lending import Lender
 from flowmetal.rehearsal.questions import Questions
-from flowmetal.rehearsal.script import scripted
+from flowmetal.rehearsal.script import AskFlow, scripted
 from flowmetal.rehearsal.world import World
 from flowmetal.settings import Limits, format_duration
 from flowmetal.values import Failure, Wire, err, is_ok, ok, pack, unpack
 
 START: Final = 1_893_456_000.0
 """When every test begins: 2030-01-01T00:00:00Z."""
+
+MakeEngine = Callable[[AskFlow], Engine]
+"""Makes an engine whose effects may ask a flow."""
 
 _NO_ARGS: Final = pack([[], []])
 
@@ -75,14 +80,18 @@ class CrashFinding:
 class Stage:
     """One engine; see ``on_stage``."""
 
-    def __init__(self, engine: Engine, journal: Journal, clock: SimulatedClock, world: list[World]) -> None:
+    def __init__(self, make: MakeEngine, journal: Journal, clock: SimulatedClock, world: list[World]) -> None:
         self.journal = journal
         self.is_spoilt = False
-        self._engine = engine
+        self._engine = engine = make(self._ask_flow)
         self._clock = clock
         self._world = world
         self._program: ProgramState | None = None
         engine.observe(Questions(engine.answer), only_questions=True)
+
+    def close(self, *, keep_workers: bool) -> None:
+        """Ends the engine."""
+        self._engine.close(keep_workers=keep_workers)
 
     async def load(self, file: TestFile, limits: Limits) -> None:
         """Loads a test file.
@@ -116,6 +125,19 @@ class Stage:
         for header in [each for each in self.journal.roots() if not each.is_finished]:
             self._engine.adopt(header.run_id)
         return await self._end_of(name, timeout_seconds)
+
+    async def _ask_flow(self, reference: str, args: Arguments) -> Wire:
+        """The Result of a flow of the test that answers for an effect; a root run of its own."""
+        program = self._engine.program_of(self._engine.owned[0])
+        run_id = f"answer-{sum(1 for _ in self.journal.roots())}"
+        call = pack([[], list(chain.from_iterable(args.items()))])
+        flow = program.flows[reference]
+        self._engine.begin(program, RunRequest(run_id, reference, flow.name, call, GrantSet(), "/"))
+        outcome = await self._engine.outcome(run_id)
+        result, error = _result_of(outcome)
+        if error is not None:
+            raise EffectFailure(f"the flow {flow.name} that answers came to grief: {error.message}", kind="error")
+        return result
 
     async def _end_of(self, name: str, timeout_seconds: float) -> Tested:
         began = time.perf_counter()
@@ -166,10 +188,16 @@ def on_stage(
     clock = clock or SimulatedClock(START)
     journal = open_pretence(scratch, clock, store)
     world = worlds if worlds is not None else [World()]
-    engine = pretend(journal, home_path(None), scripted(registry(), lambda: world[0]), clock, decide_all, spare, lender)
-    if commit_every_turn:
-        engine.commit_every_turn()
+
+    def make(ask_flow: AskFlow) -> Engine:
+        stubs = scripted(registry(), lambda: world[0], ask_flow)
+        engine = pretend(journal, home_path(None), stubs, clock, decide_all, spare, lender)
+        if commit_every_turn:
+            engine.commit_every_turn()
+        return engine
+
+    stage = Stage(make, journal, clock, world)
     try:
-        yield Stage(engine, journal, clock, world)
+        yield stage
     finally:
-        engine.close(keep_workers=lender is not None)
+        stage.close(keep_workers=lender is not None)

@@ -47,12 +47,16 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an effect gives for calls that have the ``wanted`` arguments: ``results`` one by one, or the first."""
+    """What an effect gives for calls that have the ``wanted`` arguments: ``results`` one by one, or the first.
+
+    With ``by``, the reference of a flow, what that gives, called with the arguments.
+    """
 
     effect: str
     wanted: Mapping[str, Wire]
     results: Sequence[Wire] = ()
     in_order: bool = False
+    by: str = ""
 
     def fits(self, call: Call) -> bool:
         """Whether it is about a call."""
@@ -77,18 +81,19 @@ class World:
     _rules: dict[str, Rule] = field(default_factory=dict)
     _used: dict[str, int] = field(default_factory=dict)
     _answered: dict[tuple[str, str, int], Wire] = field(default_factory=dict)
+    _asked: set[tuple[str, str, int]] = field(default_factory=set)
 
     def copy(self) -> World:
         """The same world at this moment, which goes on by itself."""
         lists = (self.calls.copy(), self.repeated.copy(), self.missing.copy())
-        return World(*lists, self._rules.copy(), self._used.copy(), self._answered.copy())
+        return World(*lists, self._rules.copy(), self._used.copy(), self._answered.copy(), self._asked.copy())
 
     def say(self, key: str, rule: Rule) -> None:
         """Takes in what the test says under an idempotency key."""
         self._rules[key] = rule
 
-    def ask(self, effect: Effect, args: Arguments, key: str, attempt: int) -> Wire:
-        """The Result of one performing.
+    def ask(self, effect: Effect, args: Arguments, key: str, attempt: int) -> Wire | Rule:
+        """The Result of one performing, or the rule that has a flow to give it; then ``remember`` follows.
 
         Raises:
             EffectFailure: the test had not foreseen it.
@@ -98,12 +103,20 @@ class World:
         if known is not None and effect.name not in _WITHOUT_A_KEY:
             self.repeated.append(call)
             return known
-        self.calls.append(call)
+        if known is not None or (effect.name, key, attempt) not in self._asked:
+            self.calls.append(call)  # else it was asked for, and the flow that was to answer was cut off
+            self._asked.add((effect.name, key, attempt))
         if known is None:
-            known = self._answered[(effect.name, key, attempt)] = self._result(effect, call)
+            known = self._result(effect, call)
+            if not isinstance(known, Rule):
+                self.remember(effect, key, attempt, known)
         return known
 
-    def _result(self, effect: Effect, call: Call) -> Wire:
+    def remember(self, effect: Effect, key: str, attempt: int, result: Wire) -> None:
+        """What the same performing gets when it is asked for again."""
+        self._answered[(effect.name, key, attempt)] = result
+
+    def _result(self, effect: Effect, call: Call) -> Wire | Rule:
         used_up = 0
         for key, rule in reversed(self._rules.items()):
             if not rule.fits(call):
@@ -113,6 +126,8 @@ class World:
                 used_up = used_up or len(rule.results)
                 continue
             self._used[key] = used + 1
+            if rule.by:
+                return rule
             return rule.results[used if rule.in_order else 0]
         if effect.name == "secret":
             name = next(iter(call.args.values()))

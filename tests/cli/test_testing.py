@@ -140,6 +140,24 @@ def test_struct(t):
     assert_eq(t.calls(effects.http.get), [{"url": "https://a.example/", "headers": {"X": "1"}}])
     assert_eq(t.calls(effects.http.get, "https://b.example/"), [])
 
+def _fake(fctx, path):
+    if path == "none":
+        return Err("no such file", kind = "effect")
+    log("asked for " + path)
+    return "text of " + path
+
+fake = flow(_fake)
+
+def test_by_a_flow(t):
+    t.answer(effects.read, by = fake)
+    t.answer(effects.read, "mine", gives = "other")
+    assert_eq([it.value for it in parallel_map(effects.read, ["a", "b", "mine"])], ["text of a", "text of b", "other"])
+    assert_err(effects.read("none"), kind = "effect", message = "no such file")
+    assert_eq(len(t.calls(effects.read)), 4)
+
+def test_by_no_flow(t):
+    t.answer(effects.read, by = "fake")
+
 def test_time_begins_anew(t):
     assert_eq(now(), "2030-01-01T00:00:00.000000Z")
 
@@ -161,6 +179,7 @@ FAILURES = {
     "test_the_flow_hides_it": ['write("x", "y")', "has no answer", 't.answer(effects.write, "x", "y", gives = None)'],
     "test_wrong_field": ["what `http.get` gives has no field `statsu`, did you mean `status`?"],
     "test_wrong_argument": ["read has no argument `pth`, did you mean `path`?"],
+    "test_by_no_flow": ["`by` is a flow, not a value of type str"],
     "test_no_effect": ["there is no effect `raed`, did you mean `read`?"],
 }
 
@@ -306,6 +325,16 @@ def test_sound(t):
     assert_eq(text[:13], "11 2030-01-02")
     assert_eq(t.calls(effects.write), [{"path": "report.txt", "text": text}])
 
+def _counted(fctx, url, **rest):
+    return {"text": "x" * int(url[-1])}
+
+counted = flow(_counted)
+
+def test_answered_by_a_flow(t):
+    _world(t)
+    t.answer(effects.http.get, by = counted)
+    assert_eq(assert_ok(report(None))[:1], "6")
+
 def test_append(t):
     _world(t)
     assert_ok(report(effects.append))
@@ -325,7 +354,7 @@ def test_crash_everywhere(flowmetal: Flowmetal) -> None:
         each.get("test"): each
         for each in flowmetal("test", "--crash-everywhere", "--json", a_test=LOAD + CRASHING).objects
     }
-    for name in ("test_sound", "test_append_never_twice", "test_append_if_somebody_says_so"):
+    for name in ("test_sound", "test_answered_by_a_flow", "test_append_never_twice", "test_append_if_somebody_says_so"):
         assert (tests[name]["status"], tests[name]["differences"]) == ("passed", []), tests[name]
         assert tests[name]["crashes"] >= 8
     assert tests["test_append"]["status"] == "failed"
