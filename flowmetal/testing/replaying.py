@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowmetal.engine.process import WorkerProcess
+from flowmetal.engine.supply import pinned_rules
 from flowmetal.journal.event_schema import FINAL_STATUSES
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -59,6 +60,8 @@ async def replay_all(journal: Journal, headers: list[Header], slice_events: int 
             "started_ms": own.at_ms,
             "inlining": True,
             "base": 0,
+            "life": header.life,
+            "continue_every": 0,
             "line": own.fields.get("line", ""),
             "replay": True,
         }
@@ -97,7 +100,8 @@ async def replay_all(journal: Journal, headers: list[Header], slice_events: int 
 
     worker = WorkerProcess(limits, handle, lambda _, reason: None if ended.done() else ended.set_result(reason))
     try:
-        worker.send(["program", root["main"], {label: journal.code(digest) for label, digest in root["program"]}])
+        code = {label: journal.code(digest) for label, digest in root["program"]}
+        worker.send(["program", root["main"], code, pinned_rules(root.get("packages", []))])
         worker.flush()
         problem = await asyncio.wait_for(ended, 60)
     finally:

@@ -106,7 +106,8 @@ def test_an_argument_with_our_name_is_listed_as_it_is_given(cli: Cli) -> None:
 
 
 def test_the_options_of_run_are_known() -> None:
-    own = [option for param in command.params if isinstance(param, click.Option) for option in param.opts]
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    own = [option for param in options for option in (*param.opts, *param.secondary_opts)]
     assert {*RUN_OPTIONS} == {*(option for option in own if option.startswith("--")), "--help"}
 
 

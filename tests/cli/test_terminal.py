@@ -173,7 +173,7 @@ def test_what_is_taken_up_is_seen_with_its_age() -> None:
 
 
 def test_the_tree_is_there_after_a_resume(cli: Cli) -> None:
-    process = cli.start("run", cli.file("fan.flow", FAN.replace("400ms", "2s")), "--id", "f1")
+    process = cli.start("run", cli.file("fan.flow", FAN.replace("400ms", "6s")), "--id", "f1")
     until(lambda: sum("sleep" in line for line in cli("log", "f1").out.splitlines()) == 30)
     process.kill()
     cli.end(process)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from flowmetal.journal.headers import digest_of
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import event_key, events_range
 from flowmetal.journal.lmdb_store import LmdbStore
-from flowmetal.journal.store import Store
+from flowmetal.journal.store import Store, Update
 from flowmetal.testing.harness import Lab, failure_of, in_loop, make_lab, open_store, value_of
 from flowmetal.testing.zygote import Life, zygote
 
@@ -390,10 +391,10 @@ def test_an_end_that_the_disk_refuses_is_told(lab: Lab) -> None:
             writer = engine._ledger.writer
             commit = writer.commit
 
-            def refuse_the_end() -> int:
+            def refuse_the_end(work: Callable[[Update], None] | None = None) -> int:
                 if not engine.owned:
                     raise full
-                return commit()
+                return commit(work)
 
             writer.commit = refuse_the_end  # type: ignore[method-assign]
             await lab.start(engine, 'if __name__ == "__flow__":\n    print(1)\n')
