@@ -29,6 +29,7 @@ from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.journal.store import Store
 from flowmetal.language.labels import PACKAGES, PRELUDE, PRELUDE_MAIN, carried_file
 from flowmetal.packages.late import Conduct, PackagesOnDemand, Places
+from flowmetal.packages.meter import Meter
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate, require_utf8, working_directory
 
@@ -178,17 +179,20 @@ def locate_module(folder: Path, package: str, path: str, conduct: Conduct | None
     return locate_program(str(folder / path), conduct)
 
 
-def locate_program(file: str, conduct: Conduct | None = None, home: str | None = None) -> tuple[str, FileSources]:
+def locate_program(
+    file: str, conduct: Conduct | None = None, home: str | None = None, meter: Meter | None = None
+) -> tuple[str, FileSources]:
     """The label of a main file, and where its modules and packages come from.
 
-    ``conduct`` says how packages may be had, ``home`` which home remembers what they were.
+    ``conduct`` says how packages may be had, ``home`` which home remembers what they were;
+    ``meter`` is told how far fetching has come.
 
     Raises:
         UsageError: no such file.
     """
     label, sources = locate(file, prelude_directory(), tuple(effect.name for effect in plugins().effects))
     demand = PackagesOnDemand(
-        Path(os.path.realpath(file)), sources.root, package_places(home), conduct or conduct_of(), PACKAGES
+        Path(os.path.realpath(file)), sources.root, package_places(home), conduct or conduct_of(), PACKAGES, meter
     )
     return label, replace(sources, packages=demand)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flowmetal.assembly import package_places
+from flowmetal.cli.fetch_meter import FetchMeter
 from flowmetal.cli.text import printable
 from flowmetal.language.labels import PACKAGES
 from flowmetal.packages.late import Conduct, PackagesOnDemand
@@ -23,7 +24,7 @@ def project_here(home: str | None = None) -> Project:
     root = Path(found).parent if found is not None else Path(here)
 
     def demand(conduct: Conduct) -> PackagesOnDemand:
-        return PackagesOnDemand(root / PROJECT_FILE, root, package_places(home), conduct, PACKAGES)
+        return PackagesOnDemand(root / PROJECT_FILE, root, package_places(home), conduct, PACKAGES, FetchMeter())
 
     return Project(root, demand)
 

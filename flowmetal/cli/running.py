@@ -11,6 +11,7 @@ from flowmetal.assembly import conduct_of, locate_program, plugins
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, wait_for_detached, wait_for_end
+from flowmetal.cli.fetch_meter import FetchMeter
 from flowmetal.cli.flow_arguments import meant, read_arguments
 from flowmetal.cli.granting import all_granted, trusted_project
 from flowmetal.cli.limiting import parse_limits
@@ -65,7 +66,7 @@ def run_target(
     labels_given = parse_labels(labels)
     asked = parse_grants(allow, deny, working_directory(), allow_for=allow_for)
     chosen = check_user_id(run_id) if run_id is not None else new_run_id(Path(file).stem, now)
-    label, sources = locate_program(file, conduct_of(frozen, offline), home)
+    label, sources = locate_program(file, conduct_of(frozen, offline), home, None if quiet else FetchMeter())
     project = trusted_project(sources.root, home)
     grants, notices = all_granted(asked, allow_all, project)
     notices = [*notices, *plugins().problems]

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.table import ProgramState
-from flowmetal.errors import FlowmetalError, LanguageError, PackageError
+from flowmetal.errors import FlowmetalError, InternalError, LanguageError, PackageError
 from flowmetal.language.labels import is_carried
 from flowmetal.language.package_loads import ROOT, Rule, parse_load
 from flowmetal.language.scan import decode_source
@@ -45,7 +45,8 @@ def answer(program: ProgramState, provider: SourceProvider | None, labels: list[
     """Answers a worker that needs ``labels``: now, or when the packages that it asks for have come."""
     source = provider.packages if provider is not None else None
     if source is not None and program.graph is None and all(_is_of_package(label) for label in labels):
-        program.resolving = asyncio.ensure_future(_resolve(program, source, labels, worker))
+        if program.resolving is None:  # a worker that asks twice is answered once
+            program.resolving = asyncio.ensure_future(_resolve(program, source, labels, worker))
         return
     if program.graph is None and source is not None:
         labels = [label for label in labels if not _is_of_package(label)]
@@ -65,15 +66,21 @@ async def _resolve(program: ProgramState, source: PackageSource, labels: list[st
     except FlowmetalError as error:
         program.refusal = error if isinstance(error, PackageError) else None
         problem = [error.message, error.place, error.remedy]
+    except Exception as error:
+        program.refusal = InternalError(f"{type(error).__name__}: {error}")
+        program.refusal.__cause__ = error
+        problem = [program.refusal.message, "", ""]
     finally:
         program.resolving = None
     worker.send(["sources", {}, problem, program.rules])
     worker.flush()
 
 
-def placed(refusal: PackageError, found: FlowmetalError) -> PackageError:
+def placed(refusal: FlowmetalError, found: FlowmetalError) -> FlowmetalError:
     """Why packages could not be had, with the place of the load that ``found`` names."""
-    return type(refusal)(refusal.message, place=found.place, excerpt=found.excerpt, remedy=refusal.remedy)
+    told = type(refusal)(refusal.message, place=found.place, excerpt=found.excerpt, remedy=refusal.remedy)
+    told.__cause__ = refusal.__cause__
+    return told
 
 
 def _is_of_package(label: Any) -> bool:

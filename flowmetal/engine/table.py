@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.errors import FlowmetalError, PackageError
+from flowmetal.errors import FlowmetalError
 from flowmetal.journal.headers import Header
 from flowmetal.language.flows import FlowInfo
 from flowmetal.package_graph import Graph
@@ -47,7 +47,7 @@ class ProgramState:
     # Packages are being fetched: the worker waits for us.
     resolving: asyncio.Task[None] | None = None
     # Why they could not be had, for whoever waits for the program.
-    refusal: PackageError | None = None
+    refusal: FlowmetalError | None = None
     ready: deque[Start] = field(default_factory=deque)
     alone: deque[Start] = field(default_factory=deque)
     hot: dict[str, HotRun] = field(default_factory=dict)

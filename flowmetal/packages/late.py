@@ -14,8 +14,8 @@ from flowmetal.package_graph import Graph, Request
 
 if TYPE_CHECKING:
     from flowmetal.packages.loading import Loading
+    from flowmetal.packages.meter import Meter
     from flowmetal.packages.origins import Fetch
-    from flowmetal.packages.releases import Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from flowmetal.packages.loading import Loading
 from flowmetal.packages.lock import LOCK_FILE
 from flowmetal.packages.locking import Root, Terms
 from flowmetal.packages.manifest import Manifest, Registry, read_manifest
+from flowmetal.packages.meter import Meter
 from flowmetal.packages.origins import LazyFetch, Origins
 from flowmetal.packages.release import MANIFEST
-from flowmetal.packages.releases import Meter, Releases
+from flowmetal.packages.releases import Releases
 
 VENDOR: Final = "vendor"
 """The directory of a project that holds packages of its own."""

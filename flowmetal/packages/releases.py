@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Final, Protocol
+from typing import Final
 
 from flowmetal.errors import DigestError, NotCachedError, PackageError, UnreachableError, UsageError
 from flowmetal.packages.archive import unpack_archive
@@ -19,34 +19,13 @@ from flowmetal.packages.document import Index, VersionDocument, parse_document, 
 from flowmetal.packages.first_use import changed
 from flowmetal.packages.layout import INDEX, archive_path, document_path
 from flowmetal.packages.listing import listing_of
+from flowmetal.packages.meter import Meter, NoMeter
 from flowmetal.packages.origins import Base, Fetched, Origins
 from flowmetal.packages.release import Release, check_against, release_of
 from flowmetal.packages.versions import Version
 
 _MOST_SEARCHED: Final = 64
 _AT_ONCE: Final = 16
-
-
-class Meter(Protocol):
-    """Is told how far fetching has come."""
-
-    def expect(self, name: str) -> None:
-        """One more package is to be fetched."""
-        ...
-
-    def done(self, name: str) -> None:
-        """A package is here."""
-        ...
-
-
-class NoMeter:
-    """Shows nothing."""
-
-    def expect(self, name: str) -> None:
-        """Shows nothing."""
-
-    def done(self, name: str) -> None:
-        """Shows nothing."""
 
 
 class Releases:

@@ -18,6 +18,7 @@ from flowmetal.language.labels import (
     resolve_load,
     short_name,
 )
+from flowmetal.language.package_loads import ROOT, Rule, parse_load
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,76 @@ def test_what_the_prelude_keeps_to_itself() -> None:
     with pytest.raises(LanguageError, match="for the prelude itself"):
         resolve_load("//x.flow", f"{PRELUDE}//wire.flow")
     assert resolve_load(PRELUDE_MAIN, "//wire.flow") == f"{PRELUDE}//wire.flow"
+
+
+DEPLOY = "pkg.example.org/v1/deploy"
+NOTIFY = "pkg.example.org/v1/notify"
+RULES = {
+    ROOT: Rule("", {DEPLOY: "1.0.0"}),
+    DEPLOY: Rule("lib.flow", {NOTIFY: "1.2.0"}, ("k8s/*.flow", "api.flow")),
+    NOTIFY: Rule("main.flow", {}, ()),
+}
+
+
+@pytest.mark.parametrize(
+    ("loader", "written", "label"),
+    [
+        ("//x.flow", DEPLOY, f"{DEPLOY}//lib.flow"),
+        ("//x.flow", f"{DEPLOY}@1.0.0", f"{DEPLOY}//lib.flow"),
+        ("//x.flow", f"{DEPLOY}//lib.flow", f"{DEPLOY}//lib.flow"),
+        ("//x.flow", f"{DEPLOY}//./k8s/../k8s/a.flow", f"{DEPLOY}//k8s/a.flow"),
+        (f"{DEPLOY}//k8s/a.flow", "../inner.flow", f"{DEPLOY}//inner.flow"),
+        (f"{DEPLOY}//k8s/a.flow", "//inner.flow", f"{DEPLOY}//inner.flow"),
+        (f"{DEPLOY}//lib.flow", NOTIFY, f"{NOTIFY}//main.flow"),
+        (f"{DEPLOY}//lib.flow", PRELUDE, PRELUDE_MAIN),
+    ],
+)
+def test_a_label_of_a_package(loader: str, written: str, label: str) -> None:
+    assert resolve_load(loader, written, RULES) == label
+
+
+@pytest.mark.parametrize(
+    ("loader", "written", "says"),
+    [
+        ("//x.flow", NOTIFY, "does not require"),
+        ("//x.flow", f"{DEPLOY}s", f"did you mean `{DEPLOY}`?"),
+        ("//x.flow", f"{DEPLOY}@1.1.0", "requires pkg.example.org/v1/deploy 1.0.0"),
+        ("//x.flow", f"{DEPLOY}//k8s/deep/a.flow", "does not export k8s/deep/a.flow"),
+        ("//x.flow", f"{DEPLOY}//apy.flow", "did you mean `api.flow`?"),
+        ("//x.flow", f"{DEPLOY}//../notify/main.flow", "leaves"),
+        (f"{DEPLOY}//lib.flow", "../x.flow", "leaves"),
+        (f"{DEPLOY}//lib.flow", DEPLOY, 'write "//lib.flow"'),
+        (f"{NOTIFY}//main.flow", DEPLOY, "its author has to add it there"),
+        ("//x.flow", "pkg.example.org/../v1/deploy", "is not a label"),
+        ("//x.flow", "pkg.example.org/%2e%2e/deploy", "is not a label"),
+        ("//x.flow", "pkg.example.org\\v1/deploy", "is not a label"),
+        ("//x.flow", "Pkg.Example.org/v1/deploy", 'write "pkg.example.org/v1/deploy"'),
+        ("//x.flow", "pkg.example.org./v1/deploy", "is not a label"),
+        ("//x.flow", "me@pkg.example.org/v1/deploy", "a user before its host"),
+        ("//x.flow", "pkg.example.org:0/v1/deploy", "port"),
+        ("//x.flow", "127.0.0.1/v1/deploy", "not an address"),
+        ("//x.flow", "[::1]/v1/deploy", "is not a label"),
+        ("//x.flow", "pkg。example。org/v1/deploy", "is not a label"),
+        ("//x.flow", "localhost:70000/v1", "port"),
+    ],
+)
+def test_no_label_of_a_package(loader: str, written: str, says: str) -> None:
+    with pytest.raises(LanguageError) as caught:
+        resolve_load(loader, written, RULES)
+    assert says in f"{caught.value.message} {caught.value.remedy}"
+
+
+def test_until_rules_are_known_a_load_is_a_request() -> None:
+    digest = "sha256:" + "0f" * 32
+    for written, request in (
+        (DEPLOY, f"{DEPLOY}//"),
+        (f"{DEPLOY}@1.2.3", f"{DEPLOY}@1.2.3//"),
+        (f"{DEPLOY}@{digest}//x/../y.flow", f"{DEPLOY}@{digest}//y.flow"),
+    ):
+        assert resolve_load("//m.flow", written) == request
+        assert parse_load(request.removesuffix("//")).package == DEPLOY
+
+
+def test_rules_travel() -> None:
+    for rule in (*RULES.values(), Rule("x.flow")):
+        assert Rule.from_data(rule.to_data()) == rule

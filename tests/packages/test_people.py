@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.cli.conftest import Cli, until
 from tests.packages.registry import DEPLOY, HOST, NOTIFY, publish, write
+from tests.packages.sites import site
 
 MAIN = f"""
 load("{DEPLOY}", "deploy", "save")
@@ -182,3 +184,30 @@ def test_a_ceiling_is_recorded_with_the_run(person: Cli) -> None:
     done = person("run", "main.flow:saves", "--id", "may-not", *grants)
     assert done.code == 1, done
     assert f"is beyond the permissions of the package {DEPLOY}" in done.err
+
+
+def test_two_people_and_a_web_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One makes and publishes a package, the other loads it by https; the second time there is no server."""
+    author, reader = Cli(tmp_path / "author"), Cli(tmp_path / "reader")
+    for cli in (author, reader):
+        cli.folder.mkdir()
+        cli.environment |= {"FLOWMETAL_CACHE": str(cli.folder / "cache"), "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        cli.environment["FLOWMETAL_REGISTRIES"] = str(cli.folder / "registries.toml")
+        cli.environment.pop("CI", None)
+    for name, data in notify_files().items():
+        write(author.folder / "notify" / name, data)
+    done = author("publish", "notify", "--to", "public")
+    assert done.code == 0, done
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    reader.file("main.flow", f'load("{NOTIFY}@1.0.0", "tell")\nprint(tell())\n')
+    with site(author.folder / "public", authority) as served:
+        reader.file("registries.toml", f'[[registry]]\nprefix = "{HOST}"\nurl = "{served.url}"\n')
+        done = reader("check", "main.flow")
+        assert (done.code, done.out) == (0, ""), done
+        assert f"used for the first time: {NOTIFY} 1.0.0" in done.err
+        asked = len(served.seen)
+    assert asked == 3
+    done = reader("run", "main.flow", "--offline")
+    assert done.code == 0, done
+    assert ", told" in done.out + done.err
