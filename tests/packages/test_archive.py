@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
 from flowmetal.packages.archive import ArchiveFacts, facts_of, pack_archive, unpack_archive
 from flowmetal.packages.listing import listing_of
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FILES = {"lib.flow": b"x = 1\n", "k8s/apply.flow": b"y = 2\n", "data/" + "d" * 90 + "/" + "e" * 90: b"\0" * 5000}
 
@@ -36,6 +38,7 @@ def _fits(files: dict[str, bytes]) -> bool:
 TREES = st.dictionaries(_PATH, st.binary(max_size=1500), max_size=12).filter(_fits)
 
 
+@relaxed
 @given(TREES, st.randoms(use_true_random=False))
 def test_any_tree_is_one_archive_whatever_its_order(files: dict[str, bytes], chance: random.Random) -> None:
     names = list(files)
@@ -45,6 +48,7 @@ def test_any_tree_is_one_archive_whatever_its_order(files: dict[str, bytes], cha
     assert unpack_archive(archive, facts_of(archive, files)) == files
 
 
+@relaxed
 @given(TREES, st.randoms(use_true_random=False))
 def test_any_tar_of_a_tree_is_that_tree_whatever_its_order_times_and_modes(
     files: dict[str, bytes], chance: random.Random
@@ -190,6 +194,7 @@ def test_an_archive_is_what_its_document_says(field: str, said: str, off: int) -
         unpack_archive(archive, ArchiveFacts(**values))
 
 
+@relaxed
 @given(st.data())
 def test_a_damaged_archive_is_an_error_or_other_files(data: st.DataObject) -> None:
     tar = bytearray(gzip.decompress(pack_archive({"a": b"1", "b/c.flow": b"2" * 600})))

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
@@ -16,6 +16,8 @@ from flowmetal.packages.archive import ArchiveFacts
 from flowmetal.packages.document import Index, Listed, VersionDocument, parse_document, parse_index
 from flowmetal.packages.fields import canonical_json
 from flowmetal.packages.versions import Version
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DOCUMENT = VersionDocument(
     package="pkg.example.org/v1/deploy",
@@ -130,12 +132,14 @@ _JSON = st.recursive(
 )
 
 
+@relaxed
 @given(st.sampled_from(sorted(json.loads(DOCUMENT.data))), _JSON)
 def test_a_field_of_any_kind_is_taken_or_refused(name: str, value: Any) -> None:
     with contextlib.suppress(UsageError):
         assert parse_document(_changed(**{name: value}), "x").data == _changed(**{name: value})
 
 
+@relaxed
 @given(st.binary(max_size=100))
 def test_any_bytes_are_an_index_or_an_error(data: bytes) -> None:
     with contextlib.suppress(UsageError):

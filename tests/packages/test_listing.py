@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
 from flowmetal.packages.bounds import MAX_FILES
 from flowmetal.packages.listing import ListedFile, Listing, listing_of, parse_listing
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_the_text_is_what_the_format_says() -> None:
@@ -82,6 +84,7 @@ def test_what_is_no_listing(text: str) -> None:
         parse_listing(text)
 
 
+@relaxed
 @given(st.text(max_size=200) | st.text(max_size=100).map("flowmetal-tree 1\n".__add__))
 def test_any_text_is_a_listing_or_an_error(text: str) -> None:
     with contextlib.suppress(UsageError):

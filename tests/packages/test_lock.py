@@ -7,12 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
 from flowmetal.packages.lock import Lock, Locked, lock_text, read_lock
 from flowmetal.packages.versions import Version
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ONE = Locked("pkg.example.org/v1/b", Version(1, 4, 2), f"sha256:{'b' * 64}", ("net=api.example.org:443", 'read=./a"b'))
 OTHER = Locked("pkg.example.org/v1/a", Version(1, 0, 0), f"sha256:{'a' * 64}")
@@ -74,6 +76,7 @@ def test_what_is_no_lock(text: str, said: str) -> None:
     assert error.value.place == "dir/flowmetal.lock"
 
 
+@relaxed
 @given(st.text(max_size=60) | st.text(max_size=40).map("[[package]]\n".__add__))
 def test_any_text_is_a_lock_or_an_error(text: str) -> None:
     with contextlib.suppress(UsageError):

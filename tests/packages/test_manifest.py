@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
@@ -19,6 +19,8 @@ from flowmetal.packages.manifest import (
     read_manifest,
 )
 from flowmetal.packages.versions import Version
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WHOLE = """
 [package]
@@ -178,6 +180,7 @@ def test_the_registry_of_a_prefix_holds_whole_parts() -> None:
     assert Registry("", "file:x").holds("a.org/x")
 
 
+@relaxed
 @given(st.text(max_size=60) | st.text(max_size=40).map('[package]\nname = "a.org/x"\n'.__add__))
 def test_any_text_is_a_manifest_or_an_error(text: str) -> None:
     with contextlib.suppress(UsageError):

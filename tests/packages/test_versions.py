@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowmetal.errors import UsageError
 from flowmetal.packages.versions import Version
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # The chain of the specification's section 11, with what is about it.
 IN_ORDER = [
@@ -71,6 +73,7 @@ _WORD = st.from_regex(r"[0-9]{0,3}[A-Za-z-][0-9A-Za-z-]{0,4}", fullmatch=True)
 _PART = st.one_of(st.integers(0, 10**9 - 1).map(str), _WORD)
 
 
+@relaxed
 @given(st.integers(0, 999), st.integers(0, 999), st.integers(0, 999), st.lists(_PART, max_size=3))
 def test_text_and_version_are_one(major: int, minor: int, patch: int, prerelease: list[str]) -> None:
     version = Version(major, minor, patch, tuple(prerelease))
