@@ -190,7 +190,14 @@ def _one_of(*choices: str) -> tuple[Callable[[Wire], bool], str]:
 
 
 def _is_handler(value: Wire) -> bool:
-    if not (isinstance(value, dict) and "flow" in value):
+    if not (isinstance(value, dict) and isinstance(flow := value.get("flow"), list) and len(flow) == 2):
+        return False
+    reference, settings = flow
+    if type(reference) not in (str, int) or not (isinstance(settings, dict) and isinstance(settings.get("dict"), list)):
+        return False
+    try:
+        check_policy(settings, "flow")
+    except UsageError:
         return False
     return not _OF_ONE & policy_items(value["flow"][1]).keys()
 

@@ -7,8 +7,9 @@ when they are done, or their time is up, or someone asks for its end once more.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from flowmetal.engine.endings import HANDLING, Endings
 from flowmetal.engine.leftovers import read
@@ -108,8 +109,9 @@ class Cancelling:
         spared = set() if at_once else self._spare(tree)
         hot = self._runs.hot.get(header.run_id)
         ended = [each for each in tree if each.run_id not in spared]
+        effects: list[asyncio.Future[Any]] = []
         for each in ended:
-            self._runs.abandon(each.run_id, None)
+            effects += self._runs.abandon(each.run_id, None)
             run = self._runs.forget(each.run_id)
             if run is not None:
                 run.worker.send(["drop", run.run_id, run.incarnation])
@@ -124,7 +126,11 @@ class Cancelling:
             if each.run_id in spared:
                 self._redirect(each, why)
             else:
-                self._end(each, why, reason, waited_for.pop(each.run_id, set()), at_once, each is header)
+                waits_for = waited_for.pop(each.run_id, set())
+                if not at_once and (waits_for or each.deferred):
+                    self._begin_to_end(each, why, reason, waits_for, effects, each is header)
+                else:
+                    self._end(each, why, reason)
             if each.run_id in spared or each.run_id in self._runs.endings:
                 waited_for.setdefault(each.parent, set()).add(each.run_id)
 
@@ -161,23 +167,37 @@ class Cancelling:
         if header.ending == "err" and header.run_id in self._runs.endings:
             self._endings.redirect(header, pack(err(failure)))
 
-    def _end(
-        self, header: Header, failure: Failure, reason: str, waits_for: set[str], at_once: bool, is_target: bool
+    def _begin_to_end(
+        self,
+        header: Header,
+        failure: Failure,
+        reason: str,
+        waits_for: set[str],
+        effects: list[asyncio.Future[Any]],
+        is_target: bool,
     ) -> None:
         run_id, now_ms = header.run_id, self._ledger.now_ms
-        value, status = pack(err(failure)), "cancelled" if failure.kind == "cancelled" else "err"
+        self._ledger.append(run_id.encode(), events.cancel_requested(now_ms, reason))
+        most_ms = int(self._runs.roots[root_of(run_id)].limits.cleanup_seconds * 1_000)
+        self._endings.begin(
+            header,
+            pack(err(failure)),
+            _status(failure),
+            waits_for=waits_for,
+            deadline_ms=now_ms + most_ms if is_target else None,
+            effects=effects,
+        )
+
+    def _end(self, header: Header, failure: Failure, reason: str) -> None:
+        run_id, ending = header.run_id, ""
+        value, status = pack(err(failure)), _status(failure)
         if header.ending and (failure.kind != "cancelled" or header.ending == HANDLING):
             # It had ended otherwise before; what it did after that has no more time.
             value = b"" if header.result is None else self._ledger.journal.payload(run_id, header.result)
             status = "cancelled" if header.ending == "cancelled" else "err"
-        if failure.kind != "crashed" or waits_for or header.deferred:
-            self._ledger.append(run_id.encode(), events.cancel_requested(now_ms, reason))
-        if not at_once and (waits_for or header.deferred):
-            most_ms = int(self._runs.roots[root_of(run_id)].limits.cleanup_seconds * 1_000)
-            deadline_ms = now_ms + most_ms if is_target else None
-            self._endings.begin(header, value, status, waits_for=waits_for, deadline_ms=deadline_ms)
-            return
-        ending = HANDLING if header.ending == HANDLING else ""
+            ending = HANDLING if header.ending == HANDLING else ""
+        if failure.kind != "crashed":
+            self._ledger.append(run_id.encode(), events.cancel_requested(self._ledger.now_ms, reason))
         self._runs.finish(replace(header, ending=ending, deferred=0), value, status=status)
 
     def drop(self, run: HotRun) -> None:
@@ -195,6 +215,10 @@ class Cancelling:
             caller.worker.send(["drop", caller.run_id, caller.incarnation])
             self._runs.enqueue(Start(caller.run_id, caller.root))
             run = caller
+
+
+def _status(failure: Failure) -> str:
+    return "cancelled" if failure.kind == "cancelled" else "err"
 
 
 def _line_of(run_id: str) -> list[str]:

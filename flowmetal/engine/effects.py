@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from flowmetal.actions.effect import EffectContext, EffectFailure
 from flowmetal.actions.registry import Registry
@@ -469,8 +469,9 @@ class Effects:
         """Whether something is being done in the world for a root or its descendants."""
         return any(each.is_under_way for each in self._flights.values() if root_of(each.run_id) == root_id)
 
-    def abandon(self, run_id: str, number: int | None) -> None:
-        """Cancels effects of a run, one or all: what comes of those under way is only noted."""
+    def abandon(self, run_id: str, number: int | None) -> list[asyncio.Future[Any]]:
+        """Cancels effects of a run, one or all; gives what has yet to end, of which is only noted what comes of it."""
+        ending: list[asyncio.Future[Any]] = []
         for each in [number] if number is not None else list(self._by_run.get(run_id, ())):
             flight = self._flights.get((run_id, each))
             if flight is None or not flight.wanted:
@@ -480,8 +481,12 @@ class Effects:
             flight.stop_timers()
             if flight.task is not None:
                 flight.task.cancel()
+                ending.append(flight.task)
             if flight.thread is None:
                 self._forget(flight)
+            else:
+                ending.append(asyncio.wrap_future(flight.thread))
+        return ending
 
     async def stop(self) -> None:
         """Cuts off what runs on the loop, and lets it leave nothing behind: it may have run, and will be repeated."""

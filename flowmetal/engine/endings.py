@@ -9,9 +9,10 @@ history says what is done, and the rest is begun by whoever takes the run up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgpack
 
@@ -42,11 +43,19 @@ class Endings:
     # -- beginning -------------------------------------------------------------------------------------
 
     def begin(
-        self, header: Header, value: bytes, ending: str, *, waits_for: set[str], deadline_ms: int | None = None
+        self,
+        header: Header,
+        value: bytes,
+        ending: str,
+        *,
+        waits_for: set[str],
+        deadline_ms: int | None = None,
+        effects: Sequence[asyncio.Future[Any]] = (),
     ) -> None:
         """A run will end with ``value`` once the runs ``waits_for`` below it have ended and all that it left is done.
 
-        What was appended to its history must be committed.
+        What was appended to its history must be committed.  Nothing is begun before the ``effects`` have ended, which
+        were cut off.
         """
         self._runs.once.end(header.run_id)
         self._runs.parallel.end(header.run_id)
@@ -63,6 +72,10 @@ class Endings:
         if deadline_ms is not None:
             self._runs.arm(marked)
         self._know(marked, value, waits_for)
+        known = self._runs.endings[marked.run_id]
+        known.busy = len(effects)
+        for effect in effects:
+            effect.add_done_callback(lambda _: self._effect_ended(known))
         self._advance(marked.run_id)
 
     def take_up(self, header: Header) -> None:
@@ -136,9 +149,17 @@ class Endings:
         ending.waits_for.discard(child_id(parent_id, number))
         self._advance(parent_id)
 
+    def _effect_ended(self, ending: Ending) -> None:
+        ending.busy -= 1
+        if self._runs.endings.get(ending.run_id) is ending and not self._ledger.failed:
+            self._ledger.tick()
+            self._advance(ending.run_id)
+            # What this has begun is let go at the end of a turn.
+            self._ledger.when_durable(lambda: None)
+
     def _advance(self, run_id: str) -> None:
         ending = self._runs.endings[run_id]
-        if ending.waits_for:
+        if ending.waits_for or ending.busy:
             return
         if ending.left:
             self._start(ending, ending.left.pop())

@@ -48,6 +48,8 @@ class Ending:
     # The number of the cleanup or handler that is being run, and the failures of those that have been.
     under_way: int = 0
     failures: list[Wire] = field(default_factory=list)
+    # Effects that were cut off and have yet to end: nothing is begun beside them.
+    busy: int = 0
 
     @property
     def run_id(self) -> str:

@@ -7,6 +7,7 @@ is hot, or to its ``ColdWait`` if it is not, and at last to the actions of the s
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -92,7 +93,7 @@ class Runs:
         self.unread: dict[str, dict[str, deque[int]]] = {}
         self.observer: Observer | None = None
         self.perform: Callable[[HotRun, OpenAction, list[Wire], list[Wire], Wire], None]
-        self.abandon: Callable[[str, int | None], None]
+        self.abandon: Callable[[str, int | None], list[asyncio.Future[Any]]]
         self.closing: Closing
         self.start_detached: Callable[[HotRun, OpenAction, bytes], None]
         self.handle_failure: Callable[[Header, bytes], bool]

@@ -19,9 +19,14 @@ def all_wait(runs: Runs, effects_under_way: int) -> bool:
     Looks at every program and every hot run, so it is not for an engine whose clock goes by itself.
     """
     programs = {id(root.program): root.program for root in runs.roots.values()}
-    return not effects_under_way and not any(
-        program.ready or program.alone or any(run.is_executing for run in program.hot.values())
-        for program in programs.values()
+    is_cutting_off = any(ending.busy for ending in runs.endings.values())
+    return (
+        not effects_under_way
+        and not is_cutting_off
+        and not any(
+            program.ready or program.alone or any(run.is_executing for run in program.hot.values())
+            for program in programs.values()
+        )
     )
 
 

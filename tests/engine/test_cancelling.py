@@ -6,6 +6,7 @@ The clock is simulated, so that what sleeps an hour is where it is when everythi
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,24 @@ def test_at_once_from_the_beginning(real: Lab) -> None:
 
     assert failure_of(life_of(real, end)).kind == "cancelled"
     assert said(real) == []
+
+
+def test_nothing_is_cleaned_up_beside_an_effect_that_has_yet_to_end(real: Lab) -> None:
+    real.allow = ("exec=sh", "read=.", "write=.")
+    last_words = "trap 'sleep 0.3; echo program >> log.txt; exit 0' TERM; echo > up.txt; while :; do sleep 0.02; done"
+    flows = (
+        f'f = flow(lambda fctx: [defer(undo, ["it"]), exec_it(fctx)])\n'
+        f'exec_it = lambda fctx: fctx.actions.exec(["sh", "-c", {json.dumps(last_words)}])'
+    )
+
+    async def end(engine: Any) -> Outcome:
+        await real.start(engine, program(flows, "f()"))
+        await until(real, lambda: (real.base / "up.txt").exists())
+        engine.cancel("r", "enough")
+        return await engine.outcome("r")  # type: ignore[no-any-return]
+
+    assert failure_of(life_of(real, end)).kind == "cancelled"
+    assert said(real) == ["program", "undo it"]
 
 
 # -- handlers of failures ------------------------------------------------------------------------------
