@@ -72,6 +72,10 @@ class Inside(Protocol):
         """Does it; the Result, or None if that comes later."""
         ...
 
+    def give_up(self, flight: Flight) -> None:
+        """The time of a flight is up: its run waits for it no more."""
+        ...
+
     def forget(self, flight: Flight) -> None:
         """The flight is over."""
         ...
@@ -353,6 +357,9 @@ class Effects:
         if flight.generation != generation:
             return
         failure = timeout_failure(flight)
+        if flight.effect.mode == "engine":
+            self._ledger.tick()
+            self.inside.give_up(flight)
         self._cut_off(flight)
         self._came(flight, flight.generation, err(failure))
 

@@ -81,6 +81,12 @@ class Messages:
         """Does what an effect asks for; its Result, or None if that comes later."""
         return self._doing[flight.effect.name](flight)
 
+    def give_up(self, flight: Flight) -> None:
+        """The time of a flight is up: its run waits for it no more."""
+        self.forget(flight)
+        if flight.run_id not in self._waiting:
+            self._runs.mark(flight.run_id, "running")
+
     def forget(self, flight: Flight) -> None:
         """A flight is over: it waits for nothing any more."""
         of_run = self._waiting.get(flight.run_id)
@@ -146,9 +152,7 @@ class Messages:
         if waiters:
             flight = next(iter(waiters.values()))
             result = self._received(flight, sequence, value)
-            self.forget(flight)
-            if run_id not in self._waiting:
-                self._runs.mark(run_id, "running")
+            self.give_up(flight)
             self._land(flight, result)
         elif run_id in self._runs.unread:
             self._runs.unread[run_id].setdefault(name, deque()).append(sequence)

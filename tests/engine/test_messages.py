@@ -160,6 +160,20 @@ return late.error.kind, late.error.message, late.error.details["message"], fctx.
     other.store.close()
 
 
+def test_a_run_whose_patience_ended_waits_no_more(lab: Lab) -> None:
+    text = "nap = flow(lambda fctx: fctx.actions.sleep('1h'))\n" + main_of('a.receive("x", timeout = "30ms")\nnap()')
+
+    async def life() -> None:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            await until(lambda: lab.journal.header("r.1") is not None)
+            await until(lambda: lab.journal.require("r.1").status == "waiting")
+            await until(lambda: lab.journal.header("r.1.2") is not None)
+            assert lab.journal.require("r.1").status == "running"
+
+    in_loop(life)
+
+
 def test_what_a_timeout_left_unread_comes_next(lab: Lab) -> None:
     text = main_of(
         """
