@@ -33,6 +33,7 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     from flowmetal.assembly import locate_module
     from flowmetal.cli.findings import check_programs
     from flowmetal.cli.text import json_text, printable
+    from flowmetal.packages.gathering import gather_files
     from flowmetal.packages.preparing import prepare, read_package
     from flowmetal.packages.publishing import base_in, plan, publish
     from flowmetal.packages.secret_looks import secret_looks
@@ -41,12 +42,15 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     path = Path(folder)
     name = read_package(path)[1].name
     base = base_in(Path(to), name, bare=bare)
-    prepared = prepare(path, [base / "flowmetal", Path(to)])
+    apart = [base / "flowmetal", Path(to)]
+    prepared = prepare(path, apart)
     found = check_programs([locate_module(path, name, each) for each in prepared.roots()], Limits())
     for each in found:
         click.echo("\n".join(each.lines()), err=True)
     if found:
         return EXIT_RUN_FAILED
+    if gather_files(path, apart) != prepared.files:
+        raise UsageError(f"the files of {folder} changed while they were checked", remedy="publish again")
     warnings = [f"{file}:{line} looks like {what}" for file, line, what in secret_looks(prepared.files)]
     for replaced in prepared.manifest.replace:
         warnings.append(f"it was checked with what replaces {replaced} here, and others load it without")

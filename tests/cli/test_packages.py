@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.cli import findings
+from flowmetal.cli.findings import Finding
 from flowmetal.cli.main import run
 from flowmetal.language.labels import PACKAGES
 from flowmetal.packages.preparing import prepare
@@ -128,6 +130,21 @@ def test_what_is_published_says_what_it_may_need(here: Path, capsys: pytest.Capt
         "- net=a.example.org  (since 1.0.0)",
     ]
     assert list(json.loads((here / "flowmetal/index.json").read_bytes())["versions"]) == ["1.0.0"]
+
+
+def test_what_changes_while_it_is_checked_is_not_published(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(here, {"lib.flow": "x = 1\n"})
+
+    def check(*_: object) -> list[Finding]:
+        (here / "lib.flow").write_text("x = unknown\n", encoding="utf-8")
+        return []
+
+    monkeypatch.setattr(findings, "check_programs", check)
+    assert run(["publish", "--to", "public"]) == 2
+    assert "changed while they were checked" in capsys.readouterr().err
+    assert not (here / "public").exists()
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
