@@ -120,7 +120,9 @@ class Engine:
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
         self._messages = self._effects.inside = Messages(self._runs, self._effects.land)
         self._dispatcher = Dispatcher(self._runs, self._cancelling, self._scheduler, self._stopped)
-        self._pausing = Pausing(self._runs, self._effects, self._stopped)
+        self._pausing = Pausing(
+            self._runs, self._effects, self._stopped, lambda root: take_up(self._runs, self._scheduler, root)
+        )
         self._runs.perform = self._effects.perform
         self._runs.abandon = self._effects.abandon
         self._runs.finished = self._root_finished
@@ -301,6 +303,7 @@ class Engine:
     def cancel(self, run_id: str, reason: str, *, at_once: bool = False) -> None:
         """Ends a run that this engine drives, with its descendants, once they have cleaned up or ``at_once``."""
         self._ledger.tick()
+        self._pausing.give_way(run_id)
         self._cancelling.ask_for_end(run_id, reason, at_once=at_once)
         self._settle()
 
@@ -465,6 +468,8 @@ class Engine:
         """Does what a message says; False if it must wait until the run has been replayed."""
         kind = message.get("kind")
         reason = str(message.get("reason", "someone asked for it"))
+        if kind in ("cancel", "terminate"):
+            self._pausing.give_way(run_id)
         if kind == "cancel" and "now" in message:
             self._cancelling.ask_for_end(run_id, reason, at_once=message.get("now") is True)
         elif kind in ("cancel", "terminate"):

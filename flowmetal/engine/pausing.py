@@ -17,7 +17,8 @@ from flowmetal.engine.table import RootState, StoppedRun
 from flowmetal.journal import pausing
 from flowmetal.journal.keys import root_of
 
-_TAKEN = ("cancel", "terminate", "grant", "pause")
+_ENDING = ("cancel", "terminate")
+_TAKEN = (*_ENDING, "grant", "pause")
 
 
 class Pausing:
@@ -27,10 +28,18 @@ class Pausing:
         runs: all runs of the engine.
         effects: what is being done for them.
         stopped: lets go of a root that cannot go on here.
+        take_up: goes on with a root as after a resume.
     """
 
-    def __init__(self, runs: Runs, effects: Effects, stopped: Callable[[StoppedRun], None]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        effects: Effects,
+        stopped: Callable[[StoppedRun], None],
+        take_up: Callable[[RootState], None],
+    ) -> None:
         self._runs = runs
+        self._take_up = take_up
         self._effects = effects
         self._stopped = stopped
         self._roots: dict[str, RootState] = {}
@@ -63,8 +72,22 @@ class Pausing:
         self._roots[root_id] = root
 
     def keeps(self, run_id: str, message: dict[str, Any]) -> bool:
-        """Whether a message must stay where it is for whoever takes the run up again."""
-        return root_of(run_id) in self._roots and message.get("kind") not in _TAKEN
+        """Whether a message must stay where it is for whoever takes the run up again.
+
+        A part of it is not ended meanwhile: what cleans up after that would have to be evaluated.
+        """
+        root_id = root_of(run_id)
+        if root_id not in self._roots:
+            return False
+        kind = message.get("kind")
+        return kind not in _TAKEN or (kind in _ENDING and run_id != root_id)
+
+    def give_way(self, root_id: str) -> None:
+        """A root is to be ended: it is not paused any more, so that what cleans up after it can be evaluated."""
+        root = self._roots.pop(root_id, None)
+        if root is not None:
+            root.is_pausing = False
+            self._take_up(root)
 
     def let_go(self) -> None:
         """Lets go of the roots for which nothing is under way any more; called at the end of a turn."""

@@ -128,6 +128,38 @@ def test_a_run_can_be_cancelled_while_its_effects_are_waited_for(lab: Lab) -> No
     assert header_of(lab).is_held is False
 
 
+def test_what_is_cancelled_while_it_is_paused_cleans_up(lab: Lab) -> None:
+    """A cancel of a part waits for a resume; one of the whole run does not."""
+    lab.allow = ALLOW
+    flow = BUSY.replace(
+        "def _below_impl(fctx):",
+        """def _tidy_impl(fctx):
+    unwrap(fctx.actions.append("tidied", "x"))
+
+tidy = flow(_tidy_impl)
+
+def _below_impl(fctx):
+    fctx.actions.defer(tidy)""",
+    )
+
+    async def life() -> Outcome:
+        with lab.engine() as engine:
+            await lab.start(engine, flow)
+            await until(lambda: count(lab, "begun"))
+            engine.pause("r", "")
+            await until(lambda: header_of(lab).is_held)
+            lab.journal.post("r.1", {"kind": "cancel", "reason": "only this"})
+            lab.journal.post("r", {"kind": "cancel", "reason": "enough"})
+            outcome = await asyncio.wait_for(engine.outcome("r"), 30)
+            await engine.stop()
+            return outcome
+
+    assert failure_of(in_loop(life)).kind == "cancelled"
+    assert (header_of(lab).status, count(lab, "ended"), count(lab, "tidied")) == ("cancelled", 0, 1)
+    reasons = [each.fields["reason"] for each in lab.events("r.1") if each.kind == "cancel_requested"]
+    assert "only this" not in reasons
+
+
 @pytest.mark.parametrize("by", ["its engine", "a journal"])
 def test_what_comes_due_meanwhile_is_begun_on_resume(lab: Lab, by: str) -> None:
     """Timers and attempts that are put off cost a paused run nothing, whoever paused it."""
