@@ -58,6 +58,8 @@ def print_flows(flows: Sequence[FlowInfo], parts: Mapping[str, str], text: str) 
             print(f"  tags: {printable(', '.join(flow.tags))}")
         for line in argument_lines(flow, "    "):
             print(line)
+        if flow.returns is not None:
+            print(f"  returns {printable(flow.returns.text)}")
         mine = [name_of(each) for each in flows if parts.get(each.reference) == name_of(flow)]
         if mine:
             print(f"  made of: {printable(', '.join(mine))}")

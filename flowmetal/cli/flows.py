@@ -16,7 +16,9 @@ _SHOWN = 20
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only flows with this tag; may be repeated.")
 @limit_option
 @package_options
-@json_option("Print an array of objects: name, flow, place, description, doc, tags, part_of, declared, arguments.")
+@json_option(
+    "Print an array of objects: name, flow, place, description, doc, tags, part_of, declared, arguments, returns."
+)
 def command(
     file: str, tags: tuple[str, ...], limits: tuple[str, ...], frozen: bool | None, offline: bool, as_json: bool
 ) -> int:
@@ -80,6 +82,7 @@ def command(
                     "part_of": parts.get(flow.reference),
                     "declared": flow.declared,
                     "arguments": arguments,
+                    "returns": flow.returns.text if flow.returns is not None else None,
                 }
             )
         print(json_text(data, indent=2))

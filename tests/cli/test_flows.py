@@ -16,7 +16,8 @@ def _a_impl(fctx):
     """
 
 a = flow(_a_impl, tags = ["nightly", "team/web"])
-b = flow(_a_impl, description = "Another way.", doc = "Long.\\nVery.", args = {"n": args.int()})
+numbers = args.list(of = args.int())
+b = flow(_a_impl, description = "Another way.", doc = "Long.\\nVery.", args = {"n": args.int()}, returns = numbers)
 c = flow(_a_impl, doc = "First.\\n\\nSecond.", tags = ["nightly"])
 lone = [flow(_a_impl, name = "lone")]
 
@@ -36,17 +37,18 @@ def test_text(flows: Here) -> None:
         "a  (f.flow:10)  declares no arguments",
         "  Loads what came in the night.",
         "  tags: nightly, team/web",
-        "b  (f.flow:11)",
+        "b  (f.flow:12)",
         "  Another way.",
         "  Long.",
         "  Very.",
         "    --n INT  [required]",
-        "c  (f.flow:12)  declares no arguments",
+        "  returns list[int]",
+        "c  (f.flow:13)  declares no arguments",
         "  First.",
         "  Second.",
         "  tags: nightly",
-        "lone  (f.flow:13)  declares no arguments",
-        "etl  (f.flow:15)",
+        "lone  (f.flow:14)  declares no arguments",
+        "etl  (f.flow:16)",
         "  tags: nightly",
         "    --only ITEM     run these jobs alone  [list of choice; may be repeated; default []]",
         "    --exclude ITEM  skip these jobs  [list of choice; may be repeated; default []]",
@@ -67,6 +69,7 @@ def test_tags(flows: Here) -> None:
     assert none.err == "no flow of f.flow has the tag `nightyl`; its tags are nightly, team/web\n"
     rows = {row["name"]: row for row in flows("flows", "f.flow", "--json").json}
     assert [rows[name]["description"] for name in "abc"] == ["Loads what came in the night.", "Another way.", "First."]
+    assert [rows[name]["returns"] for name in "ab"] == [None, "list[int]"]
     assert (rows["clean"]["part_of"], rows["lone"]["part_of"], rows["a"]["tags"]) == (
         "etl",
         None,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import Cli, until
+from tests.cli.conftest import Cli, Here, until
 
 NAP = """
 def _step(fctx, n):
@@ -27,12 +27,12 @@ if __name__ == "__flow__":
 
 
 @pytest.fixture
-def killed(cli: Cli) -> Cli:
+def killed(cli: Cli, here: Here) -> Cli:
     """A run ``nap`` of ``nap.flow`` whose process was killed in the sleep of its third step."""
     cli.file("nap.flow", NAP)
     process = cli.start("run", "nap.flow", "--id", "nap", "--allow", "write=.")
-    busy = cli("upgrade", "nap", "nap.flow", "--dry-run") if _sleeps(cli) else None
-    assert busy is not None
+    until(lambda: "nap.1.4" in here("log", "nap", "--json").out)
+    busy = here("upgrade", "nap", "nap.flow", "--dry-run")
     assert (busy.code, busy.out) == (3, "nap a live engine drives it\n")
     assert "Ctrl-C loses nothing" in busy.err
     process.kill()
@@ -40,19 +40,14 @@ def killed(cli: Cli) -> Cli:
     return cli
 
 
-def _sleeps(cli: Cli) -> bool:
-    until(lambda: "nap.1.4" in cli("log", "nap", "--json").out)
-    return True
-
-
-def test_it_moves_explains_or_leaves(killed: Cli) -> None:
-    assert killed("upgrade", "nap", "nap.flow").out == "nap has this code already\n"
+def test_it_moves_explains_or_leaves(killed: Cli, here: Here) -> None:
+    assert here("upgrade", "nap", "nap.flow").out == "nap has this code already\n"
     killed.file("other/nap.flow", NAP.replace("return n", "return -n"))
-    others = killed("upgrade", "--all", "other/nap.flow")
+    others = here("upgrade", "--all", "other/nap.flow")
     assert (others.code, others.out) == (0, "")
     assert "1 unfinished of other files of this name: name them to move them" in others.err
     killed.file("nap.flow", NAP.replace('"begun', '"begun anew'))
-    differs = killed("upgrade", "--all", "nap.flow")
+    differs = here("upgrade", "--all", "nap.flow")
     assert differs.code == 4
     assert differs.out.splitlines()[0].split() == ["RUN", "RESULT", "FLOW", "NOTE"]
     assert differs.out.splitlines()[1].split()[:3] == ["nap", "differs", "nap.flow"]
@@ -72,18 +67,18 @@ def test_it_moves_explains_or_leaves(killed: Cli) -> None:
     ]
     assert "help: leave what it has done as it was" in differs.out
     killed.file("nap.flow", "x = ")
-    broken = killed("upgrade", "nap", "nap.flow")
+    broken = here("upgrade", "nap", "nap.flow")
     assert (broken.code, "--> nap.flow:1" in broken.err) == (2, True)
     killed.file("nap.flow", NAP.replace("return n", "return -n"))
-    assert killed("upgrade", "nap", "nap.flow", "--dry-run").out == "nap would go on with the new code\n"
-    moved = killed("upgrade", "nap", "nap.flow", "--json")
+    assert here("upgrade", "nap", "nap.flow", "--dry-run").out == "nap would go on with the new code\n"
+    moved = here("upgrade", "nap", "nap.flow", "--json")
     assert [(each["run"], each["result"], each["replayed"]) for each in moved.lines] == [("nap", "moved", 3)]
-    shown = killed("show", "nap", "--json").json
+    shown = here("show", "nap", "--json").json
     assert shown["program"] == moved.lines[0]["program"]
-    last = json.loads(killed("log", "nap", "--json").out.splitlines()[-1])
+    last = json.loads(here("log", "nap", "--json").out.splitlines()[-1])
     assert (last["kind"], last["file"]) == ("code_changed", str(killed.folder / "nap.flow"))
     assert dict(last["program"])["//nap.flow"] in shown["code"].values()
-    assert "goes on with other code from here" in killed("log", "nap").out
+    assert "goes on with other code from here" in here("log", "nap").out
     assert killed("verify").code == 0
 
 
@@ -97,12 +92,12 @@ REFUSED = [
 ]
 
 
-def test_what_cannot_be_is_told(cli: Cli) -> None:
+def test_what_cannot_be_is_told(cli: Cli, here: Here) -> None:
     cli.file("nap.flow", NAP.replace('"1h" if n == 2 else', ""))
-    assert cli("run", "nap.flow", "--id", "nap", "--allow", "write=.").code == 0
+    assert here("run", "nap.flow", "--id", "nap", "--allow", "write=.").code == 0
     for args, words in REFUSED:
-        done = cli("upgrade", *args)
+        done = here("upgrade", *args)
         assert done.code == 2, done.err
         assert words in done.err
-    none = cli("upgrade", "--all", "nap.flow")
+    none = here("upgrade", "--all", "nap.flow")
     assert (none.code, "no unfinished runs of nap.flow" in none.err) == (0, True)
