@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from flowmetal.assembly import conduct_of
@@ -14,7 +15,6 @@ from flowmetal.cli.limiting import parse_limits
 from flowmetal.cli.test_report import FileProblem, Report
 from flowmetal.engine.launching import Launched, launch
 from flowmetal.errors import (
-    EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_RUN_FAILED,
     EXIT_USAGE,
@@ -54,20 +54,34 @@ def run_tests(
     report = Report(verbose=verbose, as_json=as_json)
     files = _read(paths, keyword, conduct_of(frozen, offline), report)
     began = time.perf_counter()
-    try:
+    caught: list[int] = []
+    with _interruptible(caught), contextlib.suppress(KeyboardInterrupt):
         run_all = _crash_files if crash_everywhere else _run_files
         run_all(files, all_limits, timeout, stop_at_first, report)
-        interrupted = False
-    except KeyboardInterrupt:
-        interrupted = True
-    report.finish(time.perf_counter() - began, durations, interrupted)
+    report.finish(time.perf_counter() - began, durations, bool(caught))
     if junit_file is not None:
         report.write_junit(Path(junit_file))
-    if interrupted:
-        return EXIT_INTERRUPTED
+    if caught:
+        return 128 + caught[0]
     if report.problems:
         return EXIT_USAGE
     return EXIT_RUN_FAILED if report.failed else EXIT_OK
+
+
+@contextlib.contextmanager
+def _interruptible(caught: list[int]) -> Iterator[None]:
+    """Ctrl-C, or another polite request to end, is remembered and ends what runs in good order."""
+
+    def stop(number: int, _frame: object) -> None:
+        caught.append(number)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _read(paths: Sequence[str], keyword: str, conduct: Conduct, report: Report) -> list[TestFile]:
@@ -101,7 +115,7 @@ def _run_files(files: list[TestFile], limits: Limits, timeout: float, stop_at_fi
                 return
 
 
-@contextmanager
+@contextlib.contextmanager
 def _spares(limits: Limits) -> Iterator[list[Launched]]:
     spares = [launch(limits)]
     try:

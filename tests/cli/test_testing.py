@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from flowmetal.cli.main import run
+from tests.cli.conftest import Cli
 
 LOAD = (
     'load("pkg.flowmetal.io/v1/testing", "assert_eq", "assert_err", "assert_fails", "assert_false", "assert_in", '
@@ -375,3 +377,17 @@ def test_crash_everywhere_tells_what_became_otherwise(flowmetal: Flowmetal, monk
     assert done.code == 1
     assert "error: test_f comes out otherwise when the engine ends\n  after event " in done.out
     assert '#2 f gives Ok("2030-01-01T01:00:00.000000Z"), and gave Ok("2030-01-01T02:00:00.000000Z")' in done.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_interrupted_is_summed_up(cli: Cli, number: signal.Signals, code: int) -> None:
+    cli.file("a_test.flow", ENDLESS + "def test_a(t):\n    now()\n\ndef test_endless(t):\n    endless()\n")
+    cli.environment["TMPDIR"] = str(cli.folder)
+    process = cli.start("test", "-v")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "a_test.flow::test_a passed\n"
+    process.send_signal(number)
+    done = cli.end(process)
+    assert (done.code, done.err) == (code, "")
+    assert "1 passed, interrupted in " in done.out
+    assert [path.name for path in cli.folder.iterdir()] == ["a_test.flow"]
