@@ -6,6 +6,7 @@
     │   ├── UnknownRunError   no such run in this home                           exit 2
     │   └── ConflictError     the run id exists with another meaning             exit 2
     ├── PackageError          a package that may not be used as it is            exit 2
+    │   ├── NotAcceptedError  it may need more than somebody has accepted        exit 2
     │   ├── NotLockedError    the lock does not cover it, and it is frozen       exit 6
     │   ├── NotCachedError    it is not on this machine, and we are offline      exit 7
     │   ├── UnreachableError  where it comes from does not answer, or not so     exit 8
@@ -97,6 +98,10 @@ class PackageError(FlowmetalError):
     """A package that may not be used as it is: damaged, against its own document, or not accepted."""
 
     exit_code = EXIT_USAGE
+
+
+class NotAcceptedError(PackageError):
+    """A package that may need more than was accepted of the version before."""
 
 
 class NotLockedError(PackageError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from flowmetal.cli.options import home_option, offline_option
-from flowmetal.errors import EXIT_OK
+from flowmetal.errors import EXIT_OK, NotAcceptedError
 
 
 @click.command(name="update")
@@ -19,9 +19,10 @@ def command(packages: tuple[str, ...], accept: tuple[str, ...], offline: bool, h
     """Require the newest versions of packages, by default of all that flowmetal.toml requires.
 
     With --accept alone nothing is raised but what it names. A package that may need more than was accepted is refused,
-    and nothing changes.
+    or asked about on a terminal, and without a yes nothing changes.
     """
-    from flowmetal.cli.project_packages import project_here, tell
+    from flowmetal.cli.project_packages import is_asked_here, project_here, tell
+    from flowmetal.cli.text import printable
     from flowmetal.packages.late import Conduct
 
     project = project_here(home)
@@ -31,5 +32,15 @@ def command(packages: tuple[str, ...], accept: tuple[str, ...], offline: bool, h
     chosen = packages or tuple(each for each in requires if not accept or each in accept)
     newest = project.newest([each for each in chosen if each not in project.demand(Conduct()).carried], offline)
     changes = {package: version for package, version in newest.items() if version > requires[package]}
-    tell(project.change(changes, Conduct(offline=offline, anew=True, accept=accept)))
-    return EXIT_OK
+    accepted = list(accept)
+    while True:
+        try:
+            tell(project.change(changes, Conduct(offline=offline, anew=True, accept=accepted)))
+            return EXIT_OK
+        except NotAcceptedError as error:
+            package = error.message.partition(" ")[0]
+            if package in accepted or not is_asked_here():
+                raise
+            if not click.confirm(printable(error.message) + "\naccept it?", err=True):
+                raise
+            accepted.append(package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def project_here(home: str | None = None) -> Project:
         return PackagesOnDemand(root / PROJECT_FILE, root, package_places(home), conduct, PACKAGES, FetchMeter())
 
     return Project(root, demand)
+
+
+def is_asked_here() -> bool:
+    """Whether a person can be asked: stdin and stderr are a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def tell(news: Iterable[str]) -> None:

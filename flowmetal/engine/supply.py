@@ -8,6 +8,7 @@ the worker has the packages' rules, and asks for modules by their labels.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final, Protocol
 
 from flowmetal.engine.process import WorkerProcess
@@ -65,15 +66,20 @@ async def _resolve(program: ProgramState, source: PackageSource, labels: list[st
         program.rules = rules_of(graph)
     except FlowmetalError as error:
         program.refusal = error if isinstance(error, PackageError) else None
-        problem = [error.message, error.place, error.remedy]
+        problem = [error.message, error.place, error.remedy, _label_meant(error, labels)]
     except Exception as error:
         program.refusal = InternalError(f"{type(error).__name__}: {error}")
         program.refusal.__cause__ = error
-        problem = [program.refusal.message, "", ""]
+        problem = [program.refusal.message, "", "", labels[0]]
     finally:
         program.resolving = None
     worker.send(["sources", {}, problem, program.rules])
     worker.flush()
+
+
+def _label_meant(error: FlowmetalError, labels: list[str]) -> str:
+    """The load that an error is about: one whose package it names, else the first, which led to that package."""
+    return next((label for label in labels if re.split("@|//", label)[0] in error.message), labels[0])
 
 
 def placed(refusal: FlowmetalError, found: FlowmetalError) -> FlowmetalError:
@@ -117,7 +123,7 @@ def supply(
     """Texts for the labels that a worker needs: as many as go into a frame with ease, for it asks again.
 
     What the program does not have yet comes from ``provider``, and stays.  With them, what is wrong with the next one:
-    message, place and remedy, or nothing.
+    message, place, remedy and label, or nothing.
     """
     known = [label for label in labels if type(label) is str and label in program.sources]
     if known:
@@ -136,7 +142,7 @@ def supply(
             text = provider.text_of(label) if member is None else _text_of(member, file, label)
             found[label] = program.sources[label] = text
         except LanguageError as error:
-            return found, [error.message, error.place, error.remedy]
+            return found, [error.message, error.place, error.remedy, str(label)]
     return found, []
 
 

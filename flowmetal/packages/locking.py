@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowmetal.errors import PackageError
+from flowmetal.errors import NotAcceptedError
 from flowmetal.package_graph import Member
 from flowmetal.packages.files import write_lock
 from flowmetal.packages.first_use import FirstUse
@@ -96,9 +96,11 @@ def _entry(root: Root, terms: Terms, package: str, release: Release, before: Loc
     if before is not None:
         more = sorted(set(permissions) - set(before.permissions))
         if more and package not in terms.accept:
-            raise PackageError(
+            raise NotAcceptedError(
                 f"{package} {version} may need more than was accepted of {before.version}: {', '.join(more)}",
-                remedy=f"to accept it: flowmetal pkg update --accept {package}",
+                remedy=f"to accept it: flowmetal pkg update --accept {package}"
+                if root.manifest is not None
+                else f"to accept it, remove its block from {root.lock}",
             )
     return Locked(package, version, release.tree, permissions)
 

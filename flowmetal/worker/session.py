@@ -140,8 +140,7 @@ class Session:
                 _take_rules(program, message[3])
                 if message[2]:
                     error = LanguageError(message[2][0], place=message[2][1], remedy=message[2][2])
-                    first = next(label for label in missing if label not in message[1])
-                    raise program.modules.unavailable(first, error)
+                    raise program.modules.unavailable(message[2][3], error)
             elif message[0] == "time":
                 self._handle(message)
             elif message[0] in ("start", "program"):

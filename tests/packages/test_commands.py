@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
+from flowmetal.cli import project_packages
 from flowmetal.cli.main import run
 from tests.packages.registry import DEPLOY, HOST, NOTIFY, files_of, list_document, publish, put
 
@@ -80,7 +82,9 @@ def test_from_the_first_package_to_the_last(pkg: Pkg, project: Path, registry: P
     assert "[[package]]" not in (project / "flowmetal.lock").read_text()
 
 
-def test_an_update_that_may_do_more_is_refused_until_it_is_accepted(pkg: Pkg, project: Path, registry: Path) -> None:
+def test_an_update_that_may_do_more_is_refused_until_it_is_accepted(
+    pkg: Pkg, project: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert pkg("add", DEPLOY)[0] == 0
     before = {path.name: path.read_text() for path in project.iterdir()}
     put(registry, DEPLOY, "1.2.0", {NOTIFY: "1.1.0"}, tables='[permissions]\nread = ["."]\nnet = ["example.org"]')
@@ -88,6 +92,12 @@ def test_an_update_that_may_do_more_is_refused_until_it_is_accepted(pkg: Pkg, pr
     assert code == 2
     assert "may need more than was accepted of 1.0.0: net=example.org" in err
     assert f"flowmetal pkg update --accept {DEPLOY}" in err
+    assert {path.name: path.read_text() for path in project.iterdir()} == before
+    monkeypatch.setattr(project_packages, "is_asked_here", lambda: True)
+    asked: list[str] = []
+    monkeypatch.setattr(click, "confirm", lambda text, **more: asked.append(text))
+    assert pkg("update")[0] == 2
+    assert "may need more than was accepted of 1.0.0: net=example.org\naccept it?" in asked[0]
     assert {path.name: path.read_text() for path in project.iterdir()} == before
     code, _, err = pkg("update", "--accept", DEPLOY)
     assert code == 0

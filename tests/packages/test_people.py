@@ -140,6 +140,18 @@ def test_loads_that_may_not_be(person: Cli) -> None:
         assert says in f"{each['message']} {each['help']}"
 
 
+def test_an_error_is_at_the_load_that_it_is_about(person: Cli) -> None:
+    lines = (f'load("{NOTIFY}@1.0.0", "tell")', 'load("./none.flow", "x")', f'load("{HOST}/v1/none@1.0.0", "y")')
+    person.file("scripts/both.flow", "\n".join(lines))
+    person.file("scripts/last.flow", "\n".join((lines[0], lines[2])))
+    person.file("registries.toml", f'[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n')
+    person.environment["FLOWMETAL_REGISTRIES"] = str(person.folder / "registries.toml")
+    person.file("flowmetal.toml", "")
+    both, last = person("run", "scripts/both.flow"), person("run", "scripts/last.flow")
+    assert (both.code, "there is no file" in both.err, "both.flow:2" in both.err) == (2, True, True), both
+    assert (last.code, "there is no package" in last.err, "last.flow:2" in last.err) == (8, True, True), last
+
+
 def test_a_package_loads_what_its_own_manifest_requires(person: Cli, registry: Path) -> None:
     files = deploy_files("1.0.1")
     manifest = files["flowmetal.toml"].decode().replace(f'"{NOTIFY}" = "1.0.0"', "")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowmetal.errors import DigestError, NotCachedError, NotLockedError, PackageError, UnreachableError, UsageError
 from flowmetal.packages.late import Conduct
+from flowmetal.packages.resolution import Described, select
+from flowmetal.packages.versions import Version
 from tests.packages.registry import (
     DEPLOY,
     HOST,
@@ -215,3 +220,34 @@ def test_a_lock_that_is_none(person: Person) -> None:
     (person.project / "flowmetal.lock").write_text("<<<<<<< ours\n")
     with pytest.raises(UsageError, match="merge"):
         person.load()
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[dict[str, int], dict[tuple[str, int], dict[str, int]]]:
+    """What a root requires, and what each version of some packages does: minor versions by name."""
+    names = [f"p{number}" for number in range(draw(st.integers(1, 6)))]
+    needs = st.dictionaries(st.sampled_from(names), st.integers(0, 3), max_size=3)
+    return draw(needs), {(name, minor): draw(needs) for name in names for minor in range(4)}
+
+
+@given(graphs())
+def test_what_is_selected_is_the_least_that_is_enough(
+    graph: tuple[dict[str, int], dict[tuple[str, int], dict[str, int]]],
+) -> None:
+    root, published = graph
+
+    def as_versions(requires: dict[str, int]) -> dict[str, Version]:
+        return {name: Version(1, minor, 0) for name, minor in requires.items()}
+
+    async def describe(package: str, least: Version) -> Described:
+        return Described(least, as_versions(published[package, least.minor]))
+
+    selected = asyncio.run(select(as_versions(root), describe))
+    reached: set[tuple[str, int]] = set()
+    waiting = set(root.items())
+    while waiting:
+        reached |= waiting
+        waiting = {need for node in waiting for need in published[node].items()} - reached
+    assert selected == {
+        name: Version(1, max(minor for other, minor in reached if other == name), 0) for name, _ in reached
+    }
