@@ -9,6 +9,7 @@ from typing import Any, Final
 from flowmetal.cli.explanation import Explanation, Node, Wait
 from flowmetal.cli.reading import flow_of
 from flowmetal.cli.text import cut, printable, rfc3339, show_moment, show_seconds, with_home
+from flowmetal.journal.headers import Header
 
 _SHOWN: Final = 3
 """How many leaves the answer names, and how many alike the tree shows of each kind."""
@@ -125,11 +126,12 @@ def answer(found: Explanation, now_ms: int) -> Iterator[str]:
     for kind, count in found.mail.items():
         what = _MAIL.get(kind, kind)
         yield f"  {what}{f' ({count:,} times)' if count > 1 else ''} waits to be read by whoever drives it"
+    yield from _ending(header, found.home)
     leaves = list(found.tree.leaves())
     if found.engine == "live":
         yield from _leaves(run_id, leaves, now_ms, "waits for")
         if found.tree.header.deadline_ms is not None or root.deadline_ms is not None:
-            yield f"  its time is up at {show_moment(root.deadline_ms or header.deadline_ms or 0)} (--timeout)"
+            yield f"  its time is up at {show_moment(root.deadline_ms or header.deadline_ms or 0)}"
     elif leaves:
         yield from _leaves("then it", leaves, now_ms, "waits for")
 
@@ -149,6 +151,15 @@ def _driver(found: Explanation, now_ms: int) -> Iterator[str]:
         yield f"nobody drives {run_id}: it was interrupted; {last}"
     if found.command:
         yield f"  to go on: {found.command}"
+
+
+def _ending(header: Header, home: str | None) -> Iterator[str]:
+    """That a run has been ended and still cleans up, or handles its failure."""
+    if header.ending:
+        until = f", at most until {show_moment(header.ends_by_ms)}" if header.ends_by_ms is not None else ""
+        what = "handles its failure" if header.ending == "failed" else "cleans up"
+        yield f"{header.run_id} is being ended and {what}{until}"
+        yield f"  to end it at once: {with_home(f'flowmetal cancel {header.run_id} --now', home)}"
 
 
 def _leaves(subject: str, leaves: Sequence[Wait], now_ms: int, verb: str) -> Iterator[str]:

@@ -62,6 +62,8 @@ class Look:
                 self._open[number] = event
         elif event.kind in ("result", "timer_fired") and not fields.get("late"):
             self._open.pop(number, None)
+        elif event.kind == "cancel_requested":
+            self._open.clear()  # what follows cleans up
         elif event.kind == "attempt" and not number:
             self._open.clear()
             self._reason = str(fields.get("reason", ""))
@@ -94,7 +96,7 @@ class Look:
             return wait("tasks", f"{name} needs {'tasks' if len(missing) > 1 else 'the task'} {_numbers(missing)}")
         if number in self._asked:
             return self._question(self._asked[number], name, wait)
-        if verb in ("call", "run") and (child := nodes.get(child_id(run_id, number))) is not None:
+        if (child := nodes.get(child_id(run_id, number))) is not None:
             child.line = line
             return None
         call = load(self._journal, run_id, fields["args"])

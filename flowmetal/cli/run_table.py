@@ -66,7 +66,7 @@ def held_by(header: Header) -> str:
     """That someone paused a run, and what they said."""
     since = show_moment(header.paused_ms or 0)
     why = f" ({cut(header.pause_reason, _REASON)})" if header.pause_reason else ""
-    return f"a resume: paused since {since}{why}"
+    return f"a resume{why}, paused since {since}"
 
 
 def _note(journal: Journal, header: Header, now_ms: int, home: str | None) -> str:

@@ -174,6 +174,25 @@ def test_a_run_that_waits_for_another(cli: Cli, here: Here) -> None:
     )
 
 
+def test_a_run_that_cleans_up(cli: Cli, here: Here) -> None:
+    """What it waited for before it was cancelled holds it up no more."""
+    cli.file(
+        "tidy.flow",
+        'def _nap_impl(fctx):\n    fctx.actions.sleep("1h")\n\nnap = flow(_nap_impl)\n'
+        "def _main_impl(fctx):\n    fctx.actions.defer(nap)\n    fctx.actions.input('?')\n\nmain = flow(_main_impl)\n",
+    )
+    process = cli.start("run", "tidy.flow:main", "--id", "t")
+    until(lambda: '"person"' in here("explain", "t", "--json").out)
+    cancel = cli.start("cancel", "t")
+    until(lambda: '"timer"' in here("explain", "t", "--json").out)
+    found = explained(here, "t")
+    assert [each["kind"] for each in found["waits"]] == ["timer"]
+    assert found["answer"][:2] == ["t is being ended and cleans up", "  to end it at once: flowmetal cancel t --now"]
+    assert here("cancel", "t", "--now").code == 0
+    cli.end(cancel)
+    assert cli.end(process).code == 1
+
+
 def test_what_there_is_not(here: Here, cli: Cli) -> None:
     cli.file("short.flow", 'if __name__ == "__flow__":\n    print(1)\n')
     here("run", "short.flow", "--id", "short")

@@ -54,7 +54,7 @@ def test_a_run_in_another_terminal(slow: Cli, here: Here) -> None:
     assert (again.code, "the run `r1` is paused" in again.err) == (3, True), again.err
     (row,) = here("ps", "--json").lines
     assert (row["status"], row["interrupted"], bool(row["paused"])) == ("paused", False, True)
-    assert "a resume: paused since" in here("ps").out
+    assert "  a resume (the disk is full), paused since " in here("ps").out
     assert "(the disk is full): it goes on with `flowmetal resume r1`" in here("show", "r1").out
     assert "(the disk is full); it goes on with: flowmetal resume r1" in here("log", "r1").out
     assert here("pause", "r1").err.startswith("r1 is paused"), "once more does nothing"
