@@ -108,7 +108,7 @@ class Effects:
         self._ledger = runs.ledger
         self._registry = registry
         self._services = services
-        self._secrecy = Secrecy(services.secrets)
+        self.secrecy = Secrecy(services.secrets)
         self._protected = protected
         self._settle = settle
         self._call_later = clock.call_later
@@ -308,7 +308,7 @@ class Effects:
         if self._stopping and not is_ok(result) and failure_of(result).kind == "cancelled":
             return  # it was cut off because the engine ends: that is no result
         if flight.wanted and not is_ok(result) and root_of(flight.run_id) in self._runs.roots:
-            failure = failure_of(self._secrecy.of(flight.root).wire(result))
+            failure = failure_of(self.secrecy.of(flight.root).wire(result))
             # A call that is wrong stays wrong, unless its policy says otherwise.
             is_wrong = failure.kind == "error" and flight.policy.retry_on is None
             if not is_wrong and flight.policy.may_retry(failure, flight.attempt):
@@ -385,7 +385,7 @@ class Effects:
         if root_of(flight.run_id) not in self._runs.roots:
             return  # stopped meanwhile, and perhaps another engine's by now
         # Whatever way it came: nothing goes from here to the journal with a secret in it.
-        result = self._secrecy.of(flight.root).wire(result)
+        result = self.secrecy.of(flight.root).wire(result)
         if flight.wanted:
             self._runs.deliver(
                 flight.run_id,

@@ -48,6 +48,7 @@ from flowmetal.errors import (
 )
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
+from flowmetal.journal.keys import root_of
 from flowmetal.journal.mail import mail_slice
 from flowmetal.journal.messages import SIGNAL
 from flowmetal.journal.ownership import Ownership
@@ -118,7 +119,7 @@ class Engine:
             self._runs, self._cancelling, self._programs.ensure_worker, self._stopped, self._want_turn
         )
         self._effects = Effects(self._runs, registry, services or Services(), protected, self._settle, clock, decide)
-        self._messages = self._effects.inside = Messages(self._runs, self._effects.land)
+        self._messages = self._effects.inside = Messages(self._runs, self._effects.land, self._effects.secrecy)
         self._dispatcher = Dispatcher(self._runs, self._cancelling, self._scheduler, self._stopped)
         self._pausing = Pausing(
             self._runs, self._effects, self._stopped, lambda root: take_up(self._runs, self._scheduler, root)
@@ -444,6 +445,8 @@ class Engine:
         unfinished: dict[str, bool] = {}
         for key, run_id, message in mail:
             is_signal = message.get("kind") == SIGNAL
+            if root_of(run_id) not in self._runs.roots:
+                continue  # stopped by what came before: it is left for whoever takes the run up
             if not is_signal and self._pausing.keeps(run_id, message):
                 continue
             with self._stopping(run_id):

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from flowmetal.engine.flights import Flight
 from flowmetal.engine.runs import Runs
+from flowmetal.engine.secrecy import Secrecy
 from flowmetal.engine.shared import SharedState, failed, record
 from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError, ValueCodecError
 from flowmetal.journal import events, messages
@@ -39,10 +40,12 @@ class Messages:
     Args:
         runs: whose messages they are.
         land: gives a flight its Result.
+        secrecy: masks secrets in what comes.
     """
 
-    def __init__(self, runs: Runs, land: Callable[[Flight, Wire], None]) -> None:
+    def __init__(self, runs: Runs, land: Callable[[Flight, Wire], None], secrecy: Secrecy) -> None:
         self._runs = runs
+        self._secrecy = secrecy
         self._ledger = runs.ledger
         self._land = land
         # Run id → name → who waits for a message of that name, by the number of the action.
@@ -144,6 +147,7 @@ class Messages:
 
     def _append(self, run_id: str, name: str, value: bytes, sender: str) -> int:
         ledger = self._ledger
+        value = self._secrecy.packed(self._runs.roots[root_of(run_id)], value)
         return ledger.append(run_id.encode(), events.signal(ledger.now_ms, name, ledger.field(run_id, value), sender))
 
     def _hand_over(self, run_id: str, name: str, value: bytes, sequence: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flowmetal.actions.scrubbing import Scrub
 from flowmetal.actions.services import Secrets
 from flowmetal.engine.table import RootState
-from flowmetal.errors import UsageError
+from flowmetal.errors import UsageError, ValueCodecError
 from flowmetal.permissions.grants import GrantSet
+from flowmetal.values import pack, unpack
 
 _NOTHING = Scrub([])
 
@@ -40,6 +41,16 @@ class Secrecy:
         if pairs not in self._made:
             self._made[pairs] = Scrub(sorted(pairs))
         return self._made[pairs]
+
+    def packed(self, root: RootState, value: bytes) -> bytes:
+        """An encoded value without the secrets of a root run and its descendants."""
+        scrub = self.of(root)
+        if scrub is _NOTHING:
+            return value
+        try:
+            return pack(scrub.wire(unpack(value)))
+        except ValueCodecError:
+            return pack("[too large with its secrets masked]")
 
 
 def secret_names(grants: GrantSet) -> frozenset[str]:

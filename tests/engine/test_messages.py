@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.actions.services import Services
 from flowmetal.clock import SimulatedClock
 from flowmetal.engine.engine import Engine
 from flowmetal.errors import QuotaError
@@ -183,6 +184,25 @@ return late.error.kind, unwrap(a.receive("x", timeout = "1h"))
 """
     )
     assert value_of(lab.run(text)) == {"tuple": ["timeout", 1]}
+
+
+def test_a_secret_in_a_message_is_masked_before_the_journal_has_it(lab: Lab) -> None:
+    class Held:
+        def text(self, name: str) -> str | None:
+            return "hunter2-hunter2"
+
+    lab.services, lab.allow = Services(Held()), ("secret=TOKEN@api.example.org",)
+    text = main_of('return unwrap(a.receive("x"))')
+
+    async def life() -> Wire:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            await until(lambda: lab.journal.header("r.1") is not None)
+            send(lab, "r.1", "x", ["it is hunter2-hunter2", 1])
+            return await end_of(engine)
+
+    assert in_loop(life) == ["it is [secret TOKEN]", 1]
+    assert b"hunter2" not in b"".join(data for _, data in lab.journal.raw_history("r.1", 0, 1 << 20))
 
 
 # -- order, once, bounds -------------------------------------------------------------------------------
