@@ -27,7 +27,8 @@ class Needs:
         """As ``decide_all``, under all grants that there can be."""
         packages = packages_of(modules, [label for label, _ in grants.packages])
         all_of_it = everything()
-        widest = GrantSet(all_of_it.allow, grants.deny, tuple((label, all_of_it) for label in packages))
+        of_packages = tuple((label, all_of_it) for label in packages)
+        widest = GrantSet(all_of_it.allow, grants.deny, of_packages, grants.ceilings)
         wanted = list(wants)
         for want in wanted:
             decision = decide(widest, want, modules, protected=protected)

@@ -69,7 +69,10 @@ def decide(
                 return Denied(
                     want, f"{refusal.doing(want)} is denied{who}: `--deny {grant}` wins over every `--allow`", ""
                 )
-    ceilings = {label: ceiling for label, ceiling in grants.ceilings if label in askers}
+    said = dict(grants.ceilings)
+    # Where packages say what they may need, one that says nothing, for it came later, may need nothing.
+    packages = [label for label in askers if not label.startswith("//")] if said else []
+    ceilings = {label: said.get(label, GrantSet()) for label in packages}
     below = {
         label: [grant for grant in ceiling.allow if allows(grant, want, fold=fold)]
         for label, ceiling in ceilings.items()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.cli.needs import Needs
 from flowmetal.engine.ceilings import under_ceilings
 from flowmetal.package_graph import Graph, Member
 from flowmetal.permissions.decision import Allowed, Denied, Want, decide
@@ -61,6 +62,12 @@ def test_a_ceiling_holds_through_the_code_of_another(tmp_path: Path) -> None:
         assert isinstance(refused, Denied)
         assert PACKAGE in refused.message
     assert isinstance(decide(set_, want, []), Allowed)
+    # One that was not there when the run began may do nothing, whoever was granted something.
+    stranger = "pkg.example.org/v1/stranger"
+    more = set_.widen(parse_grants([], [], "/", allow_for=[(stranger, "write=/")]))
+    assert isinstance(decide(more, want, [f"{stranger}//lib.flow"]), Denied)
+    named = set_.widen(parse_grants([], [], str(tmp_path), allow_for=[("//x.flow", "write=.")]))
+    assert isinstance(decide(named, want, ["//x.flow"]), Allowed)
 
 
 def test_a_ceiling_grants_nothing_and_stays(tmp_path: Path) -> None:
@@ -71,3 +78,13 @@ def test_a_ceiling_grants_nothing_and_stays(tmp_path: Path) -> None:
     wider = set_.widen(under_ceilings(GrantSet(), Graph({}, {PACKAGE: member(PACKAGE, ("net=*:*",))}), "/"))
     assert dict(wider.ceilings)[PACKAGE] == dict(set_.ceilings)[PACKAGE]
     assert set_.digest() != grants(tmp_path, ceiling=(), given=("write=.",), run=("read=.",)).digest()
+
+
+def test_a_plan_says_what_a_ceiling_closes(tmp_path: Path) -> None:
+    needs = Needs()
+    set_ = grants(tmp_path, ceiling=("write=./out",), given=())
+    inside, outside = (Want("write", str(tmp_path / name), "write") for name in ("out/x", "x"))
+    assert not isinstance(needs.decide(set_, [inside], [f"{PACKAGE}//lib.flow"]), Denied)
+    assert isinstance(needs.decide(set_, [outside], [f"{PACKAGE}//lib.flow"]), Denied)
+    assert [PACKAGE in message for message in needs.never] == [True]
+    assert needs.options() == [f"--allow write={tmp_path}/out", f"--allow-for {PACKAGE} write={tmp_path}/out"]
