@@ -445,7 +445,7 @@ class Engine:
         unfinished: dict[str, bool] = {}
         for key, run_id, message in mail:
             is_signal = message.get("kind") == SIGNAL
-            if root_of(run_id) not in self._runs.roots:
+            if root_of(run_id) not in self._runs.roots and self._runs.is_unfinished(run_id):
                 continue  # stopped by what came before: it is left for whoever takes the run up
             if not is_signal and self._pausing.keeps(run_id, message):
                 continue
