@@ -144,6 +144,27 @@ def test_wvlet_charges_once(tmp_path: Path) -> None:
     assert (example.folder / "out/charges.txt").read_text(encoding="utf-8") == "T-1 1250\n"
 
 
+def test_wvlet_loops_until_a_signal_stops_it(tmp_path: Path) -> None:
+    example = Example("wvlet", tmp_path)
+
+    def query(key: str) -> str:
+        return example.run("query", "loop", key)[1].strip()
+
+    def until(key: str, wanted: list[str]) -> None:
+        end = time.monotonic() + 60
+        while query(key) not in wanted:
+            assert time.monotonic() < end, (key, query(key))
+
+    with example.start("run", "flows.flow:long_running", "--pause", "10ms", "--id", "loop") as process:
+        until("status", ["running", '"running"'])
+        assert example.run("signal", "loop", "control", '"pause"')[0] == 0
+        until("status", ["paused", '"paused"'])
+        before = query("progress")
+        assert example.run("signal", "loop", "control", '"stop"')[0] == 0
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.strip()) == (0, before), err
+
+
 def test_intro(tmp_path: Path) -> None:
     example = Example("intro", tmp_path)
     code, out, err = example.run("run", "etl.flow")
