@@ -176,7 +176,8 @@ def test_a_part_of_a_run_is_not_resumed_alone(steps: Cli) -> None:
 
 
 def test_cancel_a_run_that_is_driven(steps: Cli) -> None:
-    process = steps.start(*RUN, "--json")
+    long = ("run", "steps.flow:steps", "--count", "500", "--id", "r1", "--allow", "write=.")
+    process = steps.start(*long, "--json")
     until(lambda: steps.text("out.txt"))
     asked = steps("cancel", "r1", "--reason", "enough")
     assert (asked.code, asked.err) == (0, "r1 is cancelled\n")
