@@ -20,6 +20,7 @@ def command(labels: tuple[str, ...], offline: bool, home: str | None) -> int:
     from flowmetal.cli.project_packages import project_here, tell
     from flowmetal.package_ids import parse_label
     from flowmetal.packages.late import Conduct
+    from flowmetal.packages.project import lookalike
     from flowmetal.packages.versions import Version
 
     wanted = [parse_label(label) for label in labels]
@@ -29,5 +30,9 @@ def command(labels: tuple[str, ...], offline: bool, home: str | None) -> int:
     project = project_here(home)
     newest = project.newest([each.package for each in wanted if not each.version], offline)
     changes = {each.package: Version.parse(each.version) if each.version else newest[each.package] for each in wanted}
+    known = [each.id for each in project.lock.packages]
+    for package in changes:
+        if (other := lookalike(package, known)) is not None:
+            tell([f"note: {package} is almost the name of {other}, which is in the lock: is it the right one?"])
     tell(project.change(changes, Conduct(offline=offline, anew=True)))
     return EXIT_OK

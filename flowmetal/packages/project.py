@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +27,7 @@ from flowmetal.packages.releases import Releases
 from flowmetal.packages.versions import Version
 
 _MAX_BYTES: Final = 1 << 20
+_LOOKS_ALIKE: Final = 0.95
 Demand = Callable[[Conduct], PackagesOnDemand]
 
 
@@ -188,6 +191,13 @@ def chains(graph: Graph, package: str) -> Iterator[list[str]]:
             continue
         seen.add(last)
         waiting += [[*chain, name] for name in sorted(graph.members[last].requires) if name not in chain]
+
+
+def lookalike(package: str, known: Iterable[str]) -> str | None:
+    """A package whose name another differs from by next to nothing; a number more or less is a line of its own."""
+    plain = re.sub("[0-9]+", "", package)
+    others = [each for each in known if each != package and re.sub("[0-9]+", "", each) != plain]
+    return next(iter(difflib.get_close_matches(package, others, 1, _LOOKS_ALIKE)), None)
 
 
 async def _usable(releases: Releases, package: str) -> list[Version]:

@@ -82,6 +82,17 @@ def test_from_the_first_package_to_the_last(pkg: Pkg, project: Path, registry: P
     assert "[[package]]" not in (project / "flowmetal.lock").read_text()
 
 
+def test_a_name_that_is_almost_another(pkg: Pkg, registry: Path) -> None:
+    twin, line = f"{HOST}/v1/deploi", f"{HOST}/v2/deploy"
+    put(registry, twin, "1.0.0")
+    put(registry, line, "2.0.0")
+    assert pkg("add", DEPLOY)[0] == 0
+    code, _, err = pkg("add", twin)
+    assert (code, f"{twin} is almost the name of {DEPLOY}" in err) == (0, True)
+    code, _, err = pkg("add", line)
+    assert (code, f"{line} is almost the name of {DEPLOY}" in err) == (0, False)
+
+
 def test_an_update_that_may_do_more_is_refused_until_it_is_accepted(
     pkg: Pkg, project: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
