@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.starting import RunRequest
+from flowmetal.engine.supply import answer
+from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
+from flowmetal.package_graph import Graph, Request
 from flowmetal.settings import KIB, Limits
 from flowmetal.testing.harness import MAIN, NO_ARGS, Lab, TextSources, in_loop, value_of
 from flowmetal.testing.workers import Tapped, WorkerTap
@@ -135,3 +139,57 @@ def test_a_module_that_takes_all_memory_is_told_so(lab: Lab) -> None:
             await engine.load(MAIN, TextSources({MAIN: "x = [[0] * 1000000 for i in range(1000)]"}), lab.limits)
 
     in_loop(life)
+
+
+class Counting:
+    """Packages that nobody gets; ``asked`` is what was asked for."""
+
+    notices = ()
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    async def resolve(self, requests: Sequence[Request]) -> Graph:
+        self.asked.append([request.package for request in requests])
+        await asyncio.sleep(0)
+        return Graph({}, {})
+
+
+class Heard:
+    """Stands for a worker; what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[Any]] = []
+
+    def send(self, message: list[Any]) -> None:
+        self.sent.append(message)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "says"),
+    [
+        (["pkg.example.org/v1/x//"], [["pkg.example.org/v1/x"]], ""),
+        ([f"pkg.example.org/v1/x{n}//" for n in range(300)], [], "more than 256 packages"),
+        (["pkg.example.org/../x//"], [], "is not a label"),
+        (["pkg.example.org/v1/x//", 1], [], "not among the pinned"),
+        (["pkg.example.org/v1/x//", "//none.flow"], [], "there is no module //none.flow"),
+    ],
+)
+def test_a_worker_that_asks_for_packages(labels: list[Any], asked: list[list[str]], says: str) -> None:
+    packages, worker, program = Counting(), Heard(), ProgramState(MAIN, {}, Limits())
+
+    async def life() -> None:
+        for _ in range(3):  # it was not answered yet, and asks again
+            answer(program, TextSources({MAIN: TEXT}, packages=packages), labels, worker)  # type: ignore[arg-type]
+        if program.resolving is not None:
+            await program.resolving
+
+    asyncio.run(life())
+    assert packages.asked == asked
+    kind, texts, problem, rules = worker.sent[-1]
+    assert (kind, texts) == ("sources", {})
+    assert says in (problem[0] if problem else "")
+    assert bool(rules) == (not says)
