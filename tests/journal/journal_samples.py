@@ -156,6 +156,7 @@ ARGUMENTS: dict[str, tuple[Callable[..., bytes], dict[str, Any]]] = {
     "cancel_requested": (events.cancel_requested, {"reason": texts}),
     "code_changed": (events.code_changed, {"program": programs}),
     "asked": (events.asked, {"number": counts, "reason": texts, "text": texts}),
+    "continued": (events.continued, {"number": counts, "life": counts, "args": payloads}),
     "paused": (events.paused, {"since_ms": counts, "reason": texts}),
     "finished": (events.finished, {"status": st.sampled_from(["ok", "err", "cancelled"]), "value": payloads}),
 }
