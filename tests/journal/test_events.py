@@ -58,7 +58,7 @@ def test_every_kind_comes_back_as_it_was(built: tuple[str, int, dict[str, Any], 
 def test_the_tables_of_the_format_fit_each_other() -> None:
     assert set(ARGUMENTS) == set(KINDS) == set(SCHEMAS)
     assert len(set(KEYS.values())) == len(KEYS)
-    assert sorted(KINDS.values()) == list(range(1, 15))
+    assert sorted(KINDS.values()) == list(range(1, 16))
     assert {name for schema in SCHEMAS.values() for name in schema.types} | {"kind", "at_ms"} == set(KEYS)
 
 
@@ -97,6 +97,7 @@ SAMPLES = {
     "log": events.log(1, 2, 3, "text", b"\x80", "f.flow:3"),
     "asked": events.asked(1, 2, "input", "why?"),
     "paused": events.paused(2, 1, "why"),
+    "continued": events.continued(1, 2, 3, b"\x90"),
     "cancel_requested": events.cancel_requested(1, "asked"),
     "code_changed": events.code_changed(1, [("l", "ab" * 32)]),
     "finished": events.finished(1, "ok", b"\xc0"),
