@@ -22,6 +22,10 @@ _USE: Final = f"def use(it):\n    return it.{_WRITE}\n"
 _CALL: Final = "def use(f):\n    return f()\n"
 _WORK: Final = f"def _work(fctx):\n    return fctx.{_WRITE}\n\nwork = flow(_work)\n"
 
+_JOBS: Final = 'load("pkg.flowmetal.io/v1/jobs", "job", "workflow")\n\n'
+_OUT: Final = "return Err(mine().error.cause)"
+_JOB: Final = 'job(effects.write, args = ["out.txt", "x"])'
+
 DENIED: Final = {
     # 50: the context handed over
     "argument": Way(_USE, "return lib(fctx)"),
@@ -109,6 +113,20 @@ DENIED: Final = {
         f"first = flow(lambda fctx: 1)\n\ndef _then(fctx, _):\n    return fctx.{_WRITE}\n\nthen = flow(_then)\n",
     ),
     "options": Way('def use(f):\n    return options(f, name = "innocent")()\n', "return lib(work)", _WORK),
+    # 50: what it is to do is data that the library made
+    "job": Way(f"{_JOBS}use = {_JOB}\n", _OUT, f'{_JOBS}mine = workflow({{"a": lib}})'),
+    "job_of_a_macro": Way(f"{_JOBS}def use():\n    return {_JOB}\n", _OUT, f'{_JOBS}mine = workflow({{"a": lib()}})'),
+    "workflow_of_a_macro": Way(f'{_JOBS}def use():\n    return workflow({{"a": {_JOB}}})\n', _OUT, "mine = lib()"),
+    "workflow_of_a_macro_with_a_flow_of_the_root": Way(
+        f'{_JOBS}def use(f):\n    return workflow({{"a": job(f, args = ["out.txt"])}})\n',
+        _OUT,
+        'mine = lib(flow(lambda fctx, path: fctx.actions.write(path, "x"), name = "work"))',
+    ),
+    "workflow_of_a_macro_with_a_function_of_the_root": Way(
+        f'{_JOBS}def use(f):\n    return workflow({{"a": job(f, args = ["out.txt"])}})\n',
+        _OUT,
+        'mine = lib(lambda fctx, needs, path: fctx.actions.write(path, "x"))',
+    ),
     "retry": Way("def use(f):\n    return retry(f, limit = 1)()\n", "return lib(work)", _WORK),
     "second_attempt": Way(
         "def use(f):\n    return options(f, retries = 1)()\n",
