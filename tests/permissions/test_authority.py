@@ -73,7 +73,7 @@ def widened(grants: GrantSet, grant: Grant) -> GrantSet:
 
 
 @given(SETS, WANTS, STACKS, GRANTS)
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_a_grant_more_takes_nothing_away(grants: GrantSet, want: Want, stack: tuple[str, ...], grant: Grant) -> None:
     assume(not (want.effect == "write" and grant.effect == "exec"))  # a program that may be run is not written
     before, after = decide(grants, want, stack, fold=False), decide(widened(grants, grant), want, stack, fold=False)
@@ -90,7 +90,7 @@ def test_a_grant_more_takes_nothing_away(grants: GrantSet, want: Want, stack: tu
 
 
 @given(SETS, WANTS, STACKS)
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_a_denial_always_wins(grants: GrantSet, want: Want, stack: tuple[str, ...]) -> None:
     if not isinstance(decide(grants, want, stack, fold=False), Allowed):
         return
@@ -109,7 +109,7 @@ def test_a_denial_always_wins(grants: GrantSet, want: Want, stack: tuple[str, ..
 
 
 @given(SETS, WANTS)
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_a_package_never_does_more_than_the_run_or_than_itself(grants: GrantSet, want: Want) -> None:
     both = decide(grants, want, STACK, fold=False)
     run = decide(GrantSet(grants.allow, grants.deny), want, fold=False)
@@ -138,7 +138,7 @@ def test_a_package_never_does_more_than_the_run_or_than_itself(grants: GrantSet,
 
 
 @given(SETS, WANTS, STACKS)
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_what_a_refusal_proposes_helps(grants: GrantSet, want: Want, stack: tuple[str, ...]) -> None:
     decision = decide(grants, want, stack, fold=False)
     if not isinstance(decision, Denied) or not decision.option or "<HOST>" in decision.option:
