@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from flowmetal.cli.options import home_option, offline_option
-from flowmetal.errors import EXIT_OK, NotAcceptedError
+from flowmetal.errors import EXIT_OK, NotAcceptedError, UsageError, did_you_mean
 
 
 @click.command(name="update")
@@ -29,6 +29,13 @@ def command(packages: tuple[str, ...], accept: tuple[str, ...], offline: bool, h
     requires = project.manifest.requires
     for package in packages:
         project.require(package)
+    known = dict.fromkeys([*requires, *(each.id for each in project.lock.packages)])
+    for package in accept:
+        if package not in known:
+            raise UsageError(
+                f"--accept {package}: neither flowmetal.toml nor the lock has it{did_you_mean(package, known)}",
+                remedy=f"there are {', '.join(known)}" if known else "",
+            )
     chosen = packages or tuple(each for each in requires if not accept or each in accept)
     newest = project.newest([each for each in chosen if each not in project.demand(Conduct()).carried], offline)
     changes = {package: version for package, version in newest.items() if version > requires[package]}

@@ -23,5 +23,5 @@ def command(offline: bool, home: str | None) -> int:
     project = project_here(home)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     written = project.vendor(offline, now)
-    tell(f"{project.root.name}/vendor: {each}" for each in written)
+    tell(f"vendor: {each}" for each in written)
     return EXIT_OK

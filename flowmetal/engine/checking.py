@@ -7,9 +7,9 @@ from typing import Any
 
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.engine.process import WorkerProcess
-from flowmetal.engine.supply import SourceProvider, answer
+from flowmetal.engine.supply import SourceProvider, answer, placed
 from flowmetal.engine.table import ProgramState
-from flowmetal.errors import LanguageError
+from flowmetal.errors import FlowmetalError, LanguageError
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.settings import Limits
 
@@ -29,11 +29,13 @@ async def check_file(
         for message in messages:
             if message[0] == "need":
                 answer(program, provider, message[1], worker)
-            elif message[0] == "checked" and program.refusal is not None and not checked.done():
-                checked.set_exception(program.refusal)
             elif message[0] == "checked" and not checked.done():
-                found = [each for each in message[1] if type(each) is list and each]
-                checked.set_result([Diagnostic(*[str(part) for part in each[:5]]) for each in found])
+                lists = [each for each in message[1] if type(each) is list and each]
+                found = [Diagnostic(*[str(part) for part in each[:5]]) for each in lists]
+                if program.refusal is None:
+                    checked.set_result(found)
+                else:
+                    checked.set_exception(placed(program.refusal, _load_of(program.refusal, found)))
 
     def ended(worker: WorkerProcess, reason: str) -> None:
         if not checked.done():
@@ -54,6 +56,12 @@ async def check_file(
         if program.resolving is not None:
             program.resolving.cancel()
         worker.stop()
+
+
+def _load_of(refusal: FlowmetalError, found: list[Diagnostic]) -> FlowmetalError:
+    """What was found at the load for which packages were asked, without a place where nothing was."""
+    at = next((each for each in found if each.message == refusal.message), None)
+    return at.to_error() if at is not None else refusal
 
 
 def _signatures(registry: Registry) -> dict[str, list[Any]]:

@@ -169,8 +169,10 @@ class Project:
                 found = await releases.release(each.id, each.version, each.tree)
                 archive = pack_archive(found.files)
                 ready = Prepared(found.facts, found.manifest, found.files, found.tree, found.exports, archive)
-                if publish(ready, self.root / VENDOR / base_path(each.id), now).is_new:
-                    written.append(f"{each.id} {each.version}")
+                done = publish(ready, self.root / VENDOR / base_path(each.id), now)
+                if done.is_new or done.restored:
+                    was = "" if done.is_new else ", which was missing or damaged"
+                    written.append(f"{each.id} {each.version}{was}")
             await releases.origins.close()
             return written
 

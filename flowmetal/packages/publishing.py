@@ -2,7 +2,8 @@
 
 The index is written last, by a rename, and names only what is there already: whoever looks sees a whole registry,
 wherever a publisher was killed.  Publishers of one package take turns by a lock on its folder, which a kill releases.
-A version that is there is never changed; publishing the same files again is no error, and restores what is missing.
+A version that is there is never changed; publishing the same files again is no error, and restores what is missing or
+damaged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowmetal.errors import UsageError
@@ -29,7 +30,8 @@ class Published:
     """What publishing did, or would do.
 
     ``is_new`` is false where the registry had the same version already.  ``previous`` is the version before it, None
-    for the first; ``added`` and ``removed`` are the permissions by which it differs from that.
+    for the first; ``added`` and ``removed`` are the permissions by which it differs from that.  ``restored`` are the
+    paths of files of an earlier publishing that were missing or damaged.
     """
 
     document: VersionDocument
@@ -37,6 +39,7 @@ class Published:
     previous: Version | None
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    restored: tuple[str, ...] = ()
 
 
 def publish(release: Prepared, base: Path, now: str) -> Published:
@@ -49,13 +52,12 @@ def publish(release: Prepared, base: Path, now: str) -> Published:
     with _turn(base):
         published = plan(release, base, now)
         document = published.document
-        archive = base / archive_path(document.archive.sha256)
-        is_that_archive = hashlib.sha256(release.archive).hexdigest() == document.archive.sha256
-        if is_that_archive and not archive.exists():
-            put_file(archive, release.archive)
-        path = base / document_path(document.version)
-        if published.is_new or not path.exists():
-            put_file(path, document.data)
+        files = {document_path(document.version): document.data}
+        if hashlib.sha256(release.archive).hexdigest() == document.archive.sha256:
+            files = {archive_path(document.archive.sha256): release.archive, **files}
+        lost = [path for path, data in files.items() if not _is_there(base / path, data)]
+        for path in lost:
+            put_file(base / path, files[path])
         if published.is_new:
             index = _index_of(base, document.package)
             data = index.with_version(document.version, Listed(document.sha256, document.published)).data
@@ -66,7 +68,7 @@ def publish(release: Prepared, base: Path, now: str) -> Published:
                     remedy="go on under another name",
                 )
             put_file(base / INDEX, data)
-    return published
+    return published if published.is_new else replace(published, restored=tuple(lost))
 
 
 def plan(release: Prepared, base: Path, now: str) -> Published:
@@ -125,6 +127,14 @@ def yank(base: Path, package: str, version: Version, *, undo: bool = False) -> I
         index = index.with_version(version, Listed(listed.doc, listed.published, not undo))
         put_file(base / INDEX, index.data)
     return index
+
+
+def _is_there(path: Path, data: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(data) + 1) == data
+    except FileNotFoundError:
+        return False
 
 
 def _index_of(base: Path, package: str) -> Index:

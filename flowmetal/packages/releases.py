@@ -138,11 +138,12 @@ class Releases:
 
     async def _files(self, package: str, version: Version, tree: str | None) -> dict[str, bytes]:
         base = self.origins.base_of(package)
+        vendored = self.origins.vendored(package)
         if tree is None:
             document = await self.document(package, version)
         else:
             # What it must be is known: any place that has it will do, and no index is needed.
-            base = self.origins.vendored(package) or base
+            base = vendored or base
             document = self._parsed(await self._document_data(base, package, version), package, version)
             if document.tree != tree:
                 raise changed(package, version, tree, document.tree, f"it was {tree} when it was first used or locked")
@@ -151,6 +152,14 @@ class Releases:
         came = await self._get(base, archive_path(document.archive.sha256), MAX_ARCHIVE_BYTES)
         if came is None or came.data is None:
             raise UnreachableError(f"the archive of {package} {version} is not at {base}")
+        digest = hashlib.sha256(came.data).hexdigest()
+        if digest != document.archive.sha256:
+            again = "; `flowmetal pkg vendor` writes it again" if base == vendored else ""
+            raise DigestError(
+                f"the archive of {package} {version} is sha256:{digest}, "
+                f"its document says sha256:{document.archive.sha256}",
+                remedy=f"{base} is damaged, or is being changed at this moment{again}",
+            )
         try:
             files = await asyncio.to_thread(unpack_archive, came.data, document.archive)
             listing = listing_of(files)

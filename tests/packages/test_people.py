@@ -150,6 +150,8 @@ def test_an_error_is_at_the_load_that_it_is_about(person: Cli) -> None:
     both, last = person("run", "scripts/both.flow"), person("run", "scripts/last.flow")
     assert (both.code, "there is no file" in both.err, "both.flow:2" in both.err) == (2, True, True), both
     assert (last.code, "there is no package" in last.err, "last.flow:2" in last.err) == (8, True, True), last
+    checked = person("check", "scripts/last.flow")
+    assert (checked.code, checked.err) == (8, last.err), checked
 
 
 def test_a_package_loads_what_its_own_manifest_requires(person: Cli, registry: Path) -> None:

@@ -74,6 +74,10 @@ def test_publishing_the_same_again_restores_what_is_missing(package: Write, tmp_
     (tmp_path / archive_path(document.archive.sha256)).unlink()
     publish(prepared, tmp_path, LATER)
     assert list(whole(tmp_path).versions) == [Version(1, 0, 0)]
+    (tmp_path / document_path(document.version)).write_bytes(b"{}")
+    (tmp_path / archive_path(document.archive.sha256)).write_bytes(prepared.archive[:-1])
+    assert len(publish(prepared, tmp_path, LATER).restored) == 2
+    assert list(whole(tmp_path).versions) == [Version(1, 0, 0)]
 
 
 def test_a_version_never_changes(package: Write, tmp_path: Path) -> None:
