@@ -10,6 +10,7 @@ from flowmetal.cli.display import Display
 from flowmetal.cli.driving import drive, journal_drives
 from flowmetal.cli.many import SHOWN, Asking, chosen
 from flowmetal.cli.reading import open_existing
+from flowmetal.engine.endings import HANDLING
 from flowmetal.engine.engine import Engine
 from flowmetal.errors import EXIT_OK, RunBusyError
 from flowmetal.journal.journal import Journal
@@ -38,16 +39,22 @@ def cancel(names: Sequence[str], asking: Asking, reason: str, now: bool, home: s
             asked.append(run_id)
         else:
             free.append(run_id)
+    cut_off = {run_id for run_id in free if journal.require(run_id).ending}
     if free:
         asked += _end_here(journal, free, reason, now, home)
-        ends.update({each: _ended_here(journal, each) for each in free if each not in asked})
+        ends.update({each: _ended_here(journal, each, each in cut_off) for each in free if each not in asked})
     for run_id in asked:
         journal.post(run_id, {"kind": "cancel", "reason": reason, "now": now})
     _wait(journal, asked, quiet)
     for run_id in asked:
         header = journal.require(run_id)
         ends[run_id] = f"{run_id} is {header.status}"
-        if not header.is_finished:
+        if not header.is_finished and header.ending not in ("", HANDLING):
+            ends[run_id] = (
+                f"{run_id} is cleaning up, but nobody drives it now; that goes on with: "
+                f"flowmetal resume {root_of(run_id)} (another cancel would end it without)"
+            )
+        elif not header.is_finished:
             ends[run_id] = (
                 f"{run_id} was asked to end and has not yet; whoever drives it will see to it, "
                 "or `flowmetal resume` will"
@@ -57,8 +64,10 @@ def cancel(names: Sequence[str], asking: Asking, reason: str, now: bool, home: s
     return EXIT_OK
 
 
-def _ended_here(journal: Journal, run_id: str) -> str:
+def _ended_here(journal: Journal, run_id: str, was_cleaning_up: bool) -> str:
     header = journal.require(run_id)
+    if header.is_finished and was_cleaning_up:
+        return f"{run_id} is {header.status} at once: it was cleaning up, and what was left of that is not done"
     if header.is_finished:
         return f"{run_id} is {header.status}; nobody was driving it"
     return f"{run_id} cleans up and ends as soon as its run goes on: flowmetal resume {root_of(run_id)}"
@@ -76,6 +85,7 @@ def _wait(journal: Journal, asked: Sequence[str], quiet: bool) -> None:
             if run_id not in told and not quiet:
                 print(f"{run_id} cleans up; to end it at once: flowmetal cancel --now {run_id}", file=sys.stderr)
             told.add(run_id)
+        left = [run_id for run_id in left if run_id in cleaning or run_id not in told]  # whose engine has died is told
         if not cleaning and time.monotonic() > end:
             return
         if left:

@@ -83,6 +83,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "command": found.command or None,
         "last_event": rfc3339(found.last_ms),
         "mail": dict(found.mail),
+        "unread": list(found.unread),
         "waits": [_wait_data(each) for each in _all(found.tree)],
     }
 
@@ -126,14 +127,16 @@ def answer(found: Explanation, now_ms: int) -> Iterator[str]:
     for kind, count in found.mail.items():
         what = _MAIL.get(kind, kind)
         yield f"  {what}{f' ({count:,} times)' if count > 1 else ''} waits to be read by whoever drives it"
+    if found.unread:
+        yield f"  it has not received the messages that it was sent as {cut(', '.join(found.unread), _REASON)}"
     yield from _ending(header, found.home)
     leaves = list(found.tree.leaves())
     if found.engine == "live":
-        yield from _leaves(run_id, leaves, now_ms, "waits for")
+        yield from _leaves(run_id, leaves, now_ms, is_driven=True)
         if found.tree.header.deadline_ms is not None or root.deadline_ms is not None:
             yield f"  its time is up at {show_moment(root.deadline_ms or header.deadline_ms or 0)}"
     elif leaves:
-        yield from _leaves("then it", leaves, now_ms, "waits for")
+        yield from _leaves("then it", leaves, now_ms, is_driven=False)
 
 
 def _driver(found: Explanation, now_ms: int) -> Iterator[str]:
@@ -162,20 +165,22 @@ def _ending(header: Header, home: str | None) -> Iterator[str]:
         yield f"  to end it at once: {with_home(f'flowmetal cancel {header.run_id} --now', home)}"
 
 
-def _leaves(subject: str, leaves: Sequence[Wait], now_ms: int, verb: str) -> Iterator[str]:
+def _leaves(subject: str, leaves: Sequence[Wait], now_ms: int, *, is_driven: bool) -> Iterator[str]:
+    """What is waited for.  That something goes on by itself is said only where somebody drives the run."""
     if len(leaves) == 1:
         (one,) = leaves
-        yield f"{subject} {verb} {_ONE[one.kind]}: {_words(one, now_ms)}"
-        yield f"  {_frees(one)}"
+        yield f"{subject} waits for {_ONE[one.kind]}: {_words(one, now_ms)}"
+        if one.command or is_driven:
+            yield f"  {_frees(one)}"
         return
-    yield f"{subject} {verb} {len(leaves):,} things:"
+    yield f"{subject} waits for {len(leaves):,} things:"
     urgent = [each for each in leaves if each.command]
     for each in urgent[:_SHOWN]:
         yield f"  {_ONE[each.kind]}: {_words(each, now_ms)}"
         yield f"    {_frees(each)}"
     for count in _counts([*urgent[_SHOWN:], *(each for each in leaves if not each.command)], now_ms):
         yield f"  {count}"
-    if not urgent:
+    if not urgent and is_driven:
         yield "  nothing needs to be done: it goes on when these are over"
 
 

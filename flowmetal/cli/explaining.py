@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from flowmetal.cli.explanation import Engine, Explanation, Node
 from flowmetal.cli.open_waits import Look
+from flowmetal.cli.reading import unread_names
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of, sort_key
@@ -49,7 +50,7 @@ def explain(journal: Journal, run_id: str, home: str | None) -> Explanation:
         if to == run_id or to.startswith(f"{run_id}.") or to == root.run_id:
             kind = str(message.get("kind"))
             mail[kind] = mail.get(kind, 0) + 1
-    return Explanation(root, nodes[run_id], engine, mail, last_ms, home)
+    return Explanation(root, nodes[run_id], engine, mail, unread_names(journal, run_id), last_ms, home)
 
 
 def _engine(journal: Journal, root: Header, header: Header) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,12 +52,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a run is not moving; ``mail`` is what has been sent to it and was not read yet, by kind."""
+    """Why a run is not moving; ``mail`` is what has been sent to it and was not read yet, by kind.
+
+    ``unread`` are the names of the messages that it has not received.
+    """
 
     root: Header
     tree: Node
     engine: Engine
     mail: Mapping[str, int]
+    unread: Sequence[str]
     last_ms: int
     home: str | None
 

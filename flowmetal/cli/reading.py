@@ -17,6 +17,7 @@ from flowmetal.journal.framing import Field
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import own_range, place_of, root_of
+from flowmetal.journal.messages import SIGNAL, unread, waiting
 from flowmetal.journal.starting import is_driven
 from flowmetal.language.labels import short_name
 from flowmetal.values import Wire, to_json_data, unpack
@@ -135,6 +136,36 @@ def count_errs(journal: Journal, root_id: str) -> int:
     return count
 
 
+def awaited_messages(journal: Journal, root_id: str) -> dict[str, str]:
+    """The message that each run of a tree waits for, by its id; of those that wait for nothing beside it."""
+    found: dict[str, str] = {}
+    for header in [journal.require(root_id), *islice(journal.descendants(root_id), _MOST_LOOKED_AT)]:
+        if header.status == "waiting" and (action := journal.last_action(header.run_id)) is not None:
+            name = _received(journal, header.run_id, action)
+            found.update({header.run_id: name} if name else {})
+    return found
+
+
+def unread_names(journal: Journal, run_id: str) -> list[str]:
+    """The names of the messages that a run has been sent and has not received, each once."""
+    with journal.store.view() as view:
+        if not waiting(view, run_id).messages:
+            return []
+    names = [each.name for each in unread(journal.store, run_id)]
+    for _, to, message in journal.mail_for([root_of(run_id)]):
+        if to == run_id and message["kind"] == SIGNAL:
+            names.append(str(message["name"]))
+    return list(dict.fromkeys(names))
+
+
+def _received(journal: Journal, run_id: str, action: Event) -> str:
+    """The name of the message that an action waits for, "" of any other action."""
+    if action.fields["callee"] != "do receive":
+        return ""
+    names = load(journal, run_id, action.fields["args"])[0]
+    return str(names[0]) if names else ""
+
+
 def waits_for(journal: Journal, header: Header, now_ms: int) -> str:
     """What an unfinished root run waits for: a person, a timer, or the innermost of what it started."""
     open_runs = {header.run_id: header}
@@ -157,6 +188,6 @@ def waits_for(journal: Journal, header: Header, now_ms: int) -> str:
     if action is None:
         return where.rstrip(": ")
     verb, _, target = str(action.fields["callee"]).partition(" ")
-    if verb == "do" and target == "receive" and (names := load(journal, leaf.run_id, action.fields["args"])[0]):
-        return f"{where}a message `{names[0]}`"
+    if name := _received(journal, leaf.run_id, action):
+        return f"{where}a message `{name}`"
     return f"{where}{action.fields.get('name') or target or verb}"

@@ -69,6 +69,7 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
         result_data,
         seconds_of,
         started_of,
+        unread_names,
         waits_for,
     )
     from flowmetal.cli.text import rfc3339
@@ -131,6 +132,7 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
         data.update(result_data(load(journal, header.run_id, header.result)))
     with journal.store.view() as view:
         data["unread_messages"] = waiting(view, header.run_id).messages
+    data["unread_names"] = unread_names(journal, header.run_id)
     data["flows_started"] = sum(1 for _ in journal.descendants(header.run_id))
     data["grants"] = _grants(grants)
     data["on_deny"] = facts.get("on_deny") or "err"
@@ -144,6 +146,14 @@ def _data(journal: Journal, header: Header, home: str | None) -> dict[str, Any]:
     data["versions"] = facts.get("versions", {})
     data["limits"] = facts.get("limits", {})
     return data
+
+
+def _unread(data: Mapping[str, Any]) -> str:
+    from flowmetal.cli.text import cut
+
+    count = data["unread_messages"]
+    names = cut(", ".join(data["unread_names"]), 200)
+    return f"{count:,} message{'s' if count > 1 else ''}: {names}" if count else ""
 
 
 def _print(data: Mapping[str, Any], home: str | None) -> None:
@@ -178,7 +188,7 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
         ("arguments", _arguments(data)),
         ("result", _compact(data["result"]) if data.get("result") is not None else None),
         ("failure", f"{data['failure']['kind']}, see below" if "failure" in data else None),
-        ("unread", f"{data['unread_messages']:,} messages" if data["unread_messages"] else None),
+        ("unread", _unread(data)),
         ("flows started", data["flows_started"] or None),
         ("allowed", ", ".join(data["grants"].get("allow", [])) or "nothing"),
         ("denied", ", ".join(data["grants"].get("deny", []))),

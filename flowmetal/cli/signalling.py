@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from flowmetal.cli.driving import journal_drives
-from flowmetal.cli.reading import open_existing
+from flowmetal.cli.reading import awaited_messages, open_existing
 from flowmetal.cli.text import json_text, printable, with_home
 from flowmetal.errors import EXIT_OK, UsageError, ValueCodecError, did_you_mean
 from flowmetal.journal.journal import Journal
@@ -34,12 +36,28 @@ def signal(run_id: str, name: str, text: str | None, file: str | None, home: str
     value = pack(_value(text, file))
     journal = open_existing(home)
     header = journal.require(run_id)
+    awaited = awaited_messages(journal, root_of(run_id))  # before it is sent, for then they may wait for something else
     send_signal(journal.store, run_id, name, value)
+    if quiet:
+        return EXIT_OK
+    if note := _misdirected(run_id, name, awaited):
+        print(note, file=sys.stderr)
     root = journal.require(root_of(run_id))
-    if not quiet and not header.is_finished and not journal_drives(journal, root):
+    if not header.is_finished and not journal_drives(journal, root):
         resume = with_home(f"flowmetal resume {root.run_id}", home)
         print(f"nobody drives {root.run_id} now; it is kept until: {resume}", file=sys.stderr)
     return EXIT_OK
+
+
+def _misdirected(run_id: str, name: str, awaited: Mapping[str, str]) -> str:
+    """What to say of a message that is kept, because the run waits for another one, or another run for it."""
+    kept = f"it is kept until {run_id} receives `{name}`"
+    if awaited.get(run_id, name) != name:
+        return f"{run_id} waits for `{printable(awaited[run_id])}`, not `{name}`; {kept}"
+    others = [each for each, its in awaited.items() if its == name]
+    if others and run_id not in awaited:
+        return f"{others[0]} waits for `{name}`, and not {run_id}: each run has messages of its own; {kept}"
+    return ""
 
 
 def _value(text: str | None, file: str | None) -> Wire:
@@ -55,12 +73,25 @@ def _value(text: str | None, file: str | None) -> Wire:
         return from_python(load_json(text))
     except json.JSONDecodeError as error:
         place = "" if file is None else f"{file}:{error.lineno}:{error.colno}"
-        remedy = f"a text is written with quotes: '{json.dumps(text)}'" if file is None and len(text) < 80 else ""
+        remedy = _as_json(text) if file is None and len(text) < 80 else ""
         raise UsageError(f"{where} is not JSON: {error.msg}", place=place, remedy=remedy) from None
     except ValueCodecError as error:
         raise UsageError(f"{where}: {error.message}", remedy=error.remedy) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON that can be read: {error}") from None
+
+
+def _as_json(text: str) -> str:
+    """How what is not JSON may have been meant."""
+    word = {"True": "true", "False": "false", "None": "null"}.get(text)
+    if word:
+        return f"in JSON it is {word}"
+    if text[:1] not in ("{", "["):
+        return f"a text is written with quotes: {shlex.quote(json.dumps(text, ensure_ascii=False))}"
+    try:
+        return f"texts have double quotes: {shlex.quote(json.dumps(load_json(text.replace(chr(39), chr(34)))))}"
+    except ValueError:
+        return """names and texts have double quotes, and all of it single ones: '{"by": "Ada", "sizes": [1, 2]}'"""
 
 
 def _read(file: str) -> str:

@@ -29,6 +29,8 @@ def command(
     *run_ids, file = targets
     if all_runs == bool(run_ids):
         problem = "runs are named and --all is given" if run_ids else "no run is named"
+        if not all_runs and not file.endswith(".flow"):
+            problem = f"no file is named after the run `{file}`"
         raise UsageError(
             problem, remedy="`flowmetal upgrade RUN… FILE` or `flowmetal upgrade --all FILE`; `flowmetal ps` lists runs"
         )

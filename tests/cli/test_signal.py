@@ -40,11 +40,14 @@ def test_a_run_is_told_and_asked_killed_and_resumed(talking: Cli, here: Here) ->
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
+    misspelt = here("signal", "t1", "wrod", "0")
+    assert misspelt.err.startswith("t1 waits for `word`, not `wrod`; it is kept until t1 receives `wrod`\n")
+    assert "  it has not received the messages that it was sent as wrod\n" in here("explain", "t1").out
     kept = here("signal", "t1", "word", "2")
     assert (kept.code, kept.err) == (0, "nobody drives t1 now; it is kept until: flowmetal resume t1\n")
     assert here("signal", "t1", "other", "--quiet").err == ""
-    assert "unread         2 messages\n" in here("show", "t1").out
-    assert here("show", "t1", "--json").json["unread_messages"] == 2
+    assert "unread         3 messages: wrod, word, other\n" in here("show", "t1").out
+    assert here("show", "t1", "--json").json["unread_messages"] == 3
     assert here("query", "t1", "stage", "--json").json == {"got": {"n": [1, None, "é"]}}
     assert here("query", "t1", "stage").out == '{"got": {"n": [1, null, "é"]}}\n'
     assert here("query", "t1").out == 'stage  {"got": {"n": [1, null, "é"]}}\nlast   "second\\u001b[31m"\n'
@@ -57,11 +60,22 @@ def test_a_run_is_told_and_asked_killed_and_resumed(talking: Cli, here: Here) ->
     messages = [event for event in here("log", "t1", "--json").lines if event["kind"] == "signal"]
     assert [(event["name"], event["value"]) for event in messages] == [
         ("word", {"n": [1, None, "é"]}),
+        ("wrod", 0),
         ("word", 2),
         ("other", None),
     ]
     assert here("query", "t1", "last").out == "second\\x1b[31m\n"
     assert talking("verify").code == 0
+
+
+def test_the_message_of_a_child(talking: Cli, here: Here) -> None:
+    talking.file("two.flow", TALKING + "\nmain = flow(lambda fctx: talk())\n")
+    process = talking.start("run", "two.flow:main", "--id", "t2")
+    until(lambda: 'a message: "word"' in here("explain", "t2").out)
+    note = "t2.1 waits for `word`, and not t2: each run has messages of its own; it is kept until t2 receives `word`\n"
+    assert here("signal", "t2", "word").err == note
+    process.kill()
+    process.communicate()
 
 
 def test_what_is_wrong_is_named(talking: Cli, here: Here) -> None:
@@ -73,7 +87,14 @@ def test_what_is_wrong_is_named(talking: Cli, here: Here) -> None:
         (("signal", "ovre", "word"), "there is no run `ovre`", "did you mean `over`?"),
         (("signal", "over", "word"), "the run `over` has finished (ok); it takes no messages", ""),
         (("signal", "over", "a b"), "a message cannot be called 'a b'", "a name is 1 to 200 of letters"),
-        (("signal", "over", "word", "{oops}"), "the value is not JSON", "a text is written with quotes: '\"{oops}\"'"),
+        (
+            ("signal", "over", "word", "{oops}"),
+            "the value is not JSON",
+            "names and texts have double quotes, and all of it single",
+        ),
+        (("signal", "over", "word", "{'by': 'A'}"), "the value is not JSON", """double quotes: '{"by": "A"}'"""),
+        (("signal", "over", "word", "it's"), "the value is not JSON", "'\"it'\"'\"'s\"'"),
+        (("signal", "over", "word", "True"), "the value is not JSON", "in JSON it is true"),
         (("signal", "over", "word", "1", "--json-file", "bad.json"), "the value is given twice", ""),
         (("signal", "over", "word", "--json-file", "bad.json"), "--json-file bad.json is not JSON", "bad.json:2:3"),
         (("signal", "over", "word", "--json-file", "none.json"), "--json-file none.json cannot be read: No such", ""),
