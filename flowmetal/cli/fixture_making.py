@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from flowmetal.errors import EXIT_OK, UsageError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.language.labels import short_name
+from flowmetal.packages.opening import is_project, manifest_in
 from flowmetal.rehearsal.collecting import SUFFIX, unwritten_test_file
 from flowmetal.rehearsal.fixture import RecordedFlow, fixture_text, flows_of, test_name
 from flowmetal.rehearsal.lending import Lender
@@ -29,7 +31,7 @@ _SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """What a fixture is made of."""
+    """What a fixture is made of; ``packages`` has how the entry of a package is loaded, by its label."""
 
     journal: Journal
     header: Header
@@ -38,6 +40,7 @@ class _Making:
     sources: FileSources
     test_label: str
     output: str
+    packages: Mapping[str, str]
 
 
 def make_fixture(run_id: str, output: str | None, home: str | None) -> int:
@@ -49,7 +52,8 @@ def make_fixture(run_id: str, output: str | None, home: str | None) -> int:
     journal = open_existing(home)
     header = journal.require(run_id)
     flows = flows_of(journal, header)
-    file = str(started_of(journal, run_id).get("file", ""))
+    started = started_of(journal, run_id)
+    file = str(started.get("file", ""))
     if not file or not os.path.exists(file):
         raise UsageError(f"the file of the run {run_id} is not there any more: {file or 'it is not recorded'}")
     label, sources = locate_program(file)
@@ -57,7 +61,8 @@ def make_fixture(run_id: str, output: str | None, home: str | None) -> int:
     if output is not None:
         _check_output(output, sources.root)
     test_label = f"//{Path(os.path.realpath(name)).relative_to(sources.root.resolve()).as_posix()}"
-    text = asyncio.run(_make(_Making(journal, header, flows, label, sources, test_label, name)))
+    packages = _loads_of_packages(started.get("packages", []), sources.root)
+    text = asyncio.run(_make(_Making(journal, header, flows, label, sources, test_label, name, packages)))
     if output is None:
         print(printable(text, keep="\n\t"), end="")
         return EXIT_OK
@@ -91,7 +96,7 @@ async def _make(making: _Making) -> str:
             with on_stage(Path(scratch), lender=lender) as stage:
                 known = await stage.flows_of(making.label, making.sources, Limits())
             folder = os.path.dirname(making.test_label[2:])
-            loads = {each.label: _load_of(each.label, folder) for each in known.values()}
+            loads = {each.label: _load_of(each.label, folder, making.packages) for each in known.values()}
             loose: dict[str, str] = {}
             while True:
                 text = fixture_text(making.journal, making.header.run_id, making.flows, known, effects, loads, loose)
@@ -125,9 +130,18 @@ def _why_not(tested: Tested) -> str:
     return "the test would not pass"
 
 
-def _load_of(label: str, folder: str) -> str:
+def _loads_of_packages(packages: list[list[str]], root: Path) -> dict[str, str]:
+    """By package, how a test file loads it: with its version, unless a manifest has that."""
+    manifest = manifest_in(root)
+    is_required = manifest is not None and is_project(manifest)
+    return {f"{name}//{entry}": name if is_required else f"{name}@{version}" for name, version, _, entry in packages}
+
+
+def _load_of(label: str, folder: str, packages: Mapping[str, str]) -> str:
     """How a file in ``folder``, from the program's root, loads a module."""
     if not label.startswith("//"):
-        return label
+        package, _, file = label.rpartition("//")
+        named = next((load for entry, load in packages.items() if entry.startswith(f"{package}//")), package)
+        return named if label in packages else f"{named}//{file}"
     relative = os.path.relpath(short_name(label), folder or ".")
     return relative if relative.startswith("../") else f"./{relative}"

@@ -14,10 +14,10 @@ from flowmetal.errors import EXIT_OK
 @home_option
 def command(packages: tuple[str, ...], offline: bool, home: str | None) -> int:
     """Require packages no more: they leave flowmetal.toml, and the lock loses what nothing else needs."""
-    from flowmetal.cli.project_packages import project_here, tell
+    from flowmetal.cli.project_packages import existing_project, tell
     from flowmetal.packages.late import Conduct
 
-    project = project_here(home)
+    project = existing_project(home)
     for package in packages:
         project.require(package)
     tell(project.change(dict.fromkeys(packages), Conduct(offline=offline, anew=True)))

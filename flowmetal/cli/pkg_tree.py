@@ -13,11 +13,11 @@ from flowmetal.errors import EXIT_OK
 @json_option("Print an array of objects: package, version, tree, requires, permissions.")
 def command(home: str | None, as_json: bool) -> int:
     """Show the packages of the lock, each below what needs it first, and what its code may need."""
-    from flowmetal.cli.project_packages import project_here
+    from flowmetal.cli.project_packages import existing_project
     from flowmetal.cli.text import json_text, printable
     from flowmetal.packages.late import Conduct
 
-    graph, _ = project_here(home).graph(Conduct(frozen=True))
+    graph, _ = existing_project(home).graph(Conduct(frozen=True))
     if as_json:
         rows = [
             {

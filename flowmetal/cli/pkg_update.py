@@ -21,11 +21,11 @@ def command(packages: tuple[str, ...], accept: tuple[str, ...], offline: bool, h
     With --accept alone nothing is raised but what it names. A package that may need more than was accepted is refused,
     or asked about on a terminal, and without a yes nothing changes.
     """
-    from flowmetal.cli.project_packages import is_asked_here, project_here, tell
+    from flowmetal.cli.project_packages import existing_project, is_asked_here, tell
     from flowmetal.cli.text import printable
     from flowmetal.packages.late import Conduct
 
-    project = project_here(home)
+    project = existing_project(home)
     requires = project.manifest.requires
     for package in packages:
         project.require(package)

@@ -18,9 +18,9 @@ def command(offline: bool, home: str | None) -> int:
     """
     import time
 
-    from flowmetal.cli.project_packages import project_here, tell
+    from flowmetal.cli.project_packages import existing_project, tell
 
-    project = project_here(home)
+    project = existing_project(home)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     written = project.vendor(offline, now)
     tell(f"vendor: {each}" for each in written)

@@ -16,9 +16,9 @@ def command(offline: bool, home: str | None) -> int:
 
     Exit code 0: all is as the lock says; 1: a version was yanked or is gone from its registry; 9: one has changed.
     """
-    from flowmetal.cli.project_packages import project_here, tell
+    from flowmetal.cli.project_packages import existing_project, tell
 
-    project = project_here(home)
+    project = existing_project(home)
     found = list(project.verify(offline))
     tell(found)
     count = len(project.lock.packages)

@@ -13,12 +13,12 @@ from flowmetal.errors import EXIT_OK, UsageError, did_you_mean
 @home_option
 def command(package: str, home: str | None) -> int:
     """Show each way in which flowmetal.toml leads to a package, with the least version that is asked for."""
-    from flowmetal.cli.project_packages import project_here
+    from flowmetal.cli.project_packages import existing_project
     from flowmetal.cli.text import printable
     from flowmetal.packages.late import Conduct
     from flowmetal.packages.project import chains
 
-    graph, _ = project_here(home).graph(Conduct(frozen=True))
+    graph, _ = existing_project(home).graph(Conduct(frozen=True))
     if package not in graph.members:
         raise UsageError(f"nothing here needs {package}{did_you_mean(package, graph.members)}")
     for chain in chains(graph, package):

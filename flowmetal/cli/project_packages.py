@@ -11,6 +11,7 @@ import click
 from flowmetal.assembly import package_places
 from flowmetal.cli.fetch_meter import FetchMeter
 from flowmetal.cli.text import printable
+from flowmetal.errors import UsageError
 from flowmetal.language.labels import PACKAGES
 from flowmetal.packages.late import Conduct, PackagesOnDemand
 from flowmetal.packages.project import Project
@@ -28,6 +29,21 @@ def project_here(home: str | None = None) -> Project:
         return PackagesOnDemand(root / PROJECT_FILE, root, package_places(home), conduct, PACKAGES, FetchMeter())
 
     return Project(root, demand)
+
+
+def existing_project(home: str | None = None) -> Project:
+    """The project of the working directory.
+
+    Raises:
+        UsageError: there is none.
+    """
+    project = project_here(home)
+    if not (project.root / PROJECT_FILE).exists():
+        raise UsageError(
+            f"there is no {PROJECT_FILE} here, nor in a folder above",
+            remedy="`flowmetal pkg add PACKAGE` begins a project here",
+        )
+    return project
 
 
 def is_asked_here() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowmetal.assembly import conduct_of
 from flowmetal.cli.limiting import parse_limits
+from flowmetal.cli.loading_news import tell_of_packages
 from flowmetal.cli.test_report import FileProblem, Report
 from flowmetal.engine.launching import Launched, launch
 from flowmetal.errors import (
@@ -137,6 +138,8 @@ async def _run_file(
             except FlowmetalError as error:
                 report.problem(FileProblem(file.file, error))
                 return
+            finally:
+                tell_of_packages(file.sources.files)
             while left and not stage.is_spoilt:
                 tested = await stage.run(left.pop(0), str(file.sources.files.root), timeout)
                 report.add(file.file, tested, stage.journal)
@@ -163,4 +166,5 @@ async def _crash_file(file: TestFile, limits: Limits, timeout: float, stop_at_fi
     except LanguageError as error:
         report.problem(FileProblem(file.file, error))
     finally:
+        tell_of_packages(file.sources.files)
         lender.close()

@@ -135,8 +135,10 @@ def test_what_goes_wrong_changes_nothing(pkg: Pkg, project: Path, tmp_path: Path
         code, _, err = pkg(*args)
         assert (code, says in err) == (expected, True), (args, err)
         assert {path.name: path.read_text() for path in project.iterdir()} == before
-    shutil.rmtree(project / "flowmetal.toml", ignore_errors=True)
     (project / "flowmetal.toml").unlink()
+    for args in (("tree",), ("why", DEPLOY), ("verify",), ("vendor",), ("update",), ("remove", DEPLOY)):
+        code, _, err = pkg(*args)
+        assert (code, "there is no flowmetal.toml here" in err) == (2, True), (args, err)
     assert pkg("add", f"{HOST}/v1/nobody", "--offline")[0] == 7
     assert list(project.iterdir()) == []
 

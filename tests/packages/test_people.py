@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from tests.cli.conftest import Cli, until
-from tests.packages.registry import DEPLOY, HOST, NOTIFY, publish, write
+from tests.packages.registry import DEPLOY, HOST, NOTIFY, files_of, publish, write
 from tests.packages.sites import site
 
 MAIN = f"""
@@ -225,3 +225,25 @@ def test_two_people_and_a_web_server(tmp_path: Path, monkeypatch: pytest.MonkeyP
     done = reader("run", "main.flow", "--offline")
     assert done.code == 0, done
     assert ", told" in done.out + done.err
+
+
+def test_a_run_of_a_flow_of_a_package_becomes_a_test(person: Cli, registry: Path) -> None:
+    package = f"{HOST}/v1/greet"
+    files = {"lib": 'greet = flow(lambda fctx: "hello")\n'}
+    publish(registry, files_of(package, "1.0.0", **files), package)
+    where = f'[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n'
+    for run_id, at, manifest in (
+        ("script", "@1.0.0", where),
+        ("project", "", f'{where}[requires]\n"{package}" = "1.0.0"'),
+    ):
+        person.file("flowmetal.toml", manifest)
+        person.file("main.flow", f'load("{package}{at}", "greet")\nif __name__ == "__flow__":\n    greet()\n')
+        assert person("run", "main.flow", "--id", run_id).code == 0
+        assert person("fixture", run_id, "-o", f"{run_id}_test.flow").code == 0
+        assert f'load("{package}{at}", "greet")' in person.text(f"{run_id}_test.flow")
+        shutil.rmtree(person.folder / "cache")
+        done = person("test", f"{run_id}_test.flow")
+        assert (done.code, "1 passed" in done.out) == (0, True), done
+    (person.folder / "flowmetal.lock").unlink()
+    done = person("test", "--crash-everywhere", "project_test.flow")
+    assert (done.code, f"note: flowmetal.lock: {package} 1.0.0" in done.err) == (0, True), done
