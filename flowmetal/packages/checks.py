@@ -33,22 +33,33 @@ def check_line(package: str, version: Version) -> None:
         )
 
 
-def read_requires(table: Mapping[str, Any]) -> dict[str, Version]:
-    """The least versions by the ids of packages.
+def read_requires(table: Mapping[str, Any], package: str = "") -> dict[str, Version]:
+    """The least versions by the ids of packages, which ``package`` requires, or a project.
 
     Raises:
-        UsageError: a key that is no id, a value that is no version or not one of its line, too many.
+        UsageError: a key that is no id, a value that is no version or not one of its line, too many; a package of this
+            machine, which one of elsewhere requires.
     """
     if len(table) > MAX_GRAPH_PACKAGES:
         raise UsageError(f"there are {len(table)} packages in requires; the limit is {MAX_GRAPH_PACKAGES}")
     found = {}
-    for package, least in sorted(table.items()):
-        check_package_id(package)
+    for name, least in sorted(table.items()):
+        check_package_id(name)
+        if package and _is_local(name) and not _is_local(package):
+            # Who fetches a package must not be made to call what listens on their own machine.
+            raise UsageError(
+                f"{package} requires {name}, which is on another machine for everybody else",
+                remedy="to try it out, give it the name that it will have, and the project a [[registry]] for that",
+            )
         if not isinstance(least, str):
-            raise UsageError(f"the version of {package} is not a string", remedy=f'write "{package}" = "1.0.0"')
-        found[package] = Version.parse(least)
-        check_line(package, found[package])
+            raise UsageError(f"the version of {name} is not a string", remedy=f'write "{name}" = "1.0.0"')
+        found[name] = Version.parse(least)
+        check_line(name, found[name])
     return found
+
+
+def _is_local(package: str) -> bool:
+    return re.match("localhost[:/]", package) is not None
 
 
 def check_tree(text: str) -> str:

@@ -183,7 +183,7 @@ def _document(data: Any) -> VersionDocument:
         ),
         entry=check_path(top.text("entry")),
         exports=tuple(check_path(path) for path in exports),
-        requires=read_requires(top.table("requires")),
+        requires=read_requires(top.table("requires"), package),
         dialect=top.number("dialect"),
         min_flowmetal=top.text("min_flowmetal"),
         permissions=check_permissions(top.texts("permissions")),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowmetal.errors import DigestError, HomeError, UsageError
 from flowmetal.packages.checks import check_tree
+from flowmetal.packages.files import read_limited
 from flowmetal.packages.versions import Version
 
 _MAX_BYTES = 4_096
@@ -34,8 +35,7 @@ class FirstUse:
         """The digest of a version's tree, None if it was never seen."""
         path = self._path(package, version)
         try:
-            with path.open("rb") as file:
-                data = json.loads(file.read(_MAX_BYTES))
+            data = json.loads(read_limited(path, _MAX_BYTES))
             if (data["id"], data["version"]) != (package, str(version)):
                 raise ValueError
             return check_tree(data["tree"])

@@ -9,6 +9,7 @@ from typing import Final
 from flowmetal.errors import PackageError, UsageError
 from flowmetal.package_ids import check_path
 from flowmetal.packages.bounds import MAX_FILES, MAX_FLOW_BYTES
+from flowmetal.packages.files import read_limited
 
 _MANIFEST: Final = "flowmetal.toml"
 
@@ -28,14 +29,14 @@ def read_folder(folder: Path) -> dict[str, bytes]:
                 if not (name.endswith(".flow") or path == folder / _MANIFEST) or path.is_symlink():
                     continue
                 inside = check_path(path.relative_to(folder).as_posix())
-                with path.open("rb") as file:
-                    files[inside] = file.read(MAX_FLOW_BYTES + 1)
+                files[inside] = read_limited(path, MAX_FLOW_BYTES)
                 if len(files) > MAX_FILES or len(files[inside]) > MAX_FLOW_BYTES:
                     raise UsageError(f"{path} is too large, or one file too many")
     except UsageError as error:
         raise PackageError(error.message, place=str(folder), remedy=error.remedy) from None
     except OSError as error:
-        raise PackageError(f"it cannot be read: {error.strerror}", place=str(folder)) from None
+        place = error.filename or str(path)
+        raise PackageError(f"it cannot be read: {error.strerror}", place=str(place)) from None
     if _MANIFEST not in files:
         raise PackageError(
             f"there is no {_MANIFEST} in it", place=str(folder), remedy="[replace] names a package's folder"

@@ -143,7 +143,7 @@ def exports(pattern: str, path: str) -> bool:
 def _manifest(data: dict[str, Any]) -> Manifest:
     top = Fields(data, "the file", TABLES)
     package = _facts(data["package"]) if "package" in data else None
-    requires = read_requires(top.table("requires"))
+    requires = read_requires(top.table("requires"), package.name if package is not None else "")
     if package is not None and package.name in requires:
         raise UsageError("[requires] names the package itself")
     replaced = {check_package_id(name): _replacement(name, value) for name, value in top.table("replace").items()}
@@ -222,6 +222,12 @@ def make_registry(prefix: str, url: str) -> Registry:
     if trimmed:
         host = trimmed.partition("/")[0]
         check_package_id(trimmed if "/" in trimmed else f"{trimmed}/x", hosts=(host,))
+    authority = url.partition("://")[2].partition("/")[0]
+    if "@" in authority or not {"?", "#"}.isdisjoint(url if authority else ""):
+        raise UsageError(
+            f"the URL of the registry for `{plain(prefix)}` has a user, a query or a fragment",
+            remedy="it is a host and a path, below which files lie; what is secret has no place in this file",
+        )
     if not (url.startswith(("https://", "file:")) or _HTTP_LOCAL.fullmatch(url)):
         raise UsageError(
             f"`{plain(url)}` is no address of a registry",

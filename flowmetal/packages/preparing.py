@@ -13,8 +13,10 @@ from flowmetal.language.dialect import DIALECT
 from flowmetal.language.scan import decode_source, load_strings
 from flowmetal.package_ids import parse_label
 from flowmetal.packages.archive import facts_of, pack_archive
+from flowmetal.packages.bounds import MAX_MANIFEST_BYTES
 from flowmetal.packages.document import VersionDocument
 from flowmetal.packages.fields import at
+from flowmetal.packages.files import read_limited
 from flowmetal.packages.gathering import MANIFEST, gather_files
 from flowmetal.packages.listing import listing_of
 from flowmetal.packages.manifest import Manifest, PackageFacts, exported_files, read_manifest
@@ -99,7 +101,7 @@ def read_package(folder: Path) -> tuple[Manifest, PackageFacts]:
     """
     place = str(folder / MANIFEST)
     try:
-        manifest = read_manifest((folder / MANIFEST).read_text(encoding="utf-8"), place)
+        manifest = read_manifest(read_limited(folder / MANIFEST, MAX_MANIFEST_BYTES).decode("utf-8"), place)
     except UnicodeDecodeError as error:
         raise UsageError(f"byte {error.start:,} is not UTF-8", place=place) from None
     except FileNotFoundError:

@@ -168,8 +168,11 @@ class Project:
             for each in lock.packages:
                 found = await releases.release(each.id, each.version, each.tree)
                 archive = pack_archive(found.files)
+                base = self.root / VENDOR / base_path(each.id)
+                _check_links(self.root, base / "flowmetal" / "v")
+                _check_links(self.root, base / "flowmetal" / "a")
                 ready = Prepared(found.facts, found.manifest, found.files, found.tree, found.exports, archive)
-                done = publish(ready, self.root / VENDOR / base_path(each.id), now)
+                done = publish(ready, base, now)
                 if done.is_new or done.restored:
                     was = "" if done.is_new else ", which was missing or damaged"
                     written.append(f"{each.id} {each.version}{was}")
@@ -177,6 +180,14 @@ class Project:
             return written
 
         return asyncio.run(write())
+
+
+def _check_links(root: Path, path: Path) -> None:
+    """Raises ``UsageError`` if a folder between is a link: what others have put into a project leads out of it."""
+    while path != root:
+        if path.is_symlink():
+            raise UsageError("it is a link, and packages are not written through it", place=str(path))
+        path = path.parent
 
 
 def chains(graph: Graph, package: str) -> Iterator[list[str]]:

@@ -20,6 +20,7 @@ from flowmetal.errors import UsageError
 from flowmetal.packages.bounds import MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES
 from flowmetal.packages.document import Index, Listed, VersionDocument, parse_document, parse_index
 from flowmetal.packages.durable import clear_leftovers, make_folder, put_file
+from flowmetal.packages.files import read_limited
 from flowmetal.packages.layout import INDEX, archive_path, base_path, document_path
 from flowmetal.packages.preparing import Prepared
 from flowmetal.packages.versions import Version
@@ -140,8 +141,7 @@ def _is_there(path: Path, data: bytes) -> bool:
 def _index_of(base: Path, package: str) -> Index:
     path = base / INDEX
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_INDEX_BYTES + 1)
+        data = read_limited(path, MAX_INDEX_BYTES)
     except FileNotFoundError:
         return Index(package)
     index = parse_index(data, str(path))
@@ -153,7 +153,7 @@ def _index_of(base: Path, package: str) -> Index:
 def _document_of(base: Path, index: Index, version: Version) -> VersionDocument:
     path = base / document_path(version)
     try:
-        document = parse_document(path.read_bytes(), str(path))
+        document = parse_document(read_limited(path, MAX_DOCUMENT_BYTES), str(path))
     except FileNotFoundError:
         raise UsageError(
             f"the index names {version}, and its document is not there",

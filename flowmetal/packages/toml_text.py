@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from typing import Any
+from typing import Any, Final
 
 from flowmetal.errors import UsageError
+
+_NO_KEY: Final = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*")|(?:'[^'\n]*')|(?:#.*)""")
+_MOST_DOTS: Final = 64
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -14,6 +18,10 @@ def read_toml(text: str) -> dict[str, Any]:
     Raises:
         UsageError: it is none; has line and column.
     """
+    # A key of many parts costs the parser their number squared, and one line may have a hundred thousand.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_DOTS and _NO_KEY.sub("", line).count(".") > _MOST_DOTS:
+            raise UsageError(f"it is not TOML that can be read: line {number:,} has a key of too many parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -18,12 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from flowmetal.errors import DigestError, FlowmetalError, HomeError, NotCachedError, PackageError
+from flowmetal.errors import DigestError, FlowmetalError, HomeError, NotCachedError, PackageError, UsageError
 from flowmetal.packages.archive import facts_of, pack_archive
 from flowmetal.packages.cache import Cache
 from flowmetal.packages.document import VersionDocument
 from flowmetal.packages.late import Conduct
 from flowmetal.packages.layout import INDEX, archive_path, base_path, document_path
+from flowmetal.packages.manifest import read_manifest
+from flowmetal.packages.preparing import prepare
+from flowmetal.packages.project import Project
 from tests.packages.registry import (
     DEPLOY,
     HOST,
@@ -37,6 +40,7 @@ from tests.packages.registry import (
     versions,
     write,
 )
+from tests.packages.sites import site
 
 FILES = files_of(DEPLOY, "1.0.0")
 
@@ -175,6 +179,58 @@ def test_too_many_packages(registry: Path, person: Person) -> None:
     person.requires({f"{HOST}/p0": "1.0.0"}, f"file:{registry}")
     with pytest.raises(PackageError, match="more than 256 packages"):
         person.load(f"{HOST}/p0")
+
+
+def test_a_package_calls_nothing_on_the_machine_of_who_loads_it(registry: Path, tmp_path: Path, person: Person) -> None:
+    with site(tmp_path / "private") as private:
+        document = publish(registry, FILES, DEPLOY)
+        list_document(registry, replace(document, requires={f"{private.host}/admin": version("1.0.0")}))
+        with pytest.raises(PackageError, match="which is on another machine for everybody else"):
+            person.load()
+        assert private.seen == []
+
+
+def test_a_key_of_many_parts_takes_no_time() -> None:
+    """A parser that is quadratic in them took minutes for what a manifest may have."""
+    for key in (".".join("a" * 100_000), ".".join(['"a"'] * 50_000), "[" + " . ".join("a" * 50_000) + "]"):
+        with pytest.raises(UsageError, match="line 2 has a key of too many parts"):
+            read_manifest(f"# {'.' * 100}\n{key} = 1\n", "flowmetal.toml")
+    hosts = '"a.b.c.example", ' * 40
+    assert read_manifest(f"[permissions]\nnet = [{hosts}]\n", "flowmetal.toml").permissions
+
+
+def test_what_is_no_file_is_not_waited_for(registry: Path, person: Person, tmp_path: Path) -> None:
+    put(registry, DEPLOY, "1.0.0")
+    person.load()
+    (first,) = (person.folder / "first-use").iterdir()
+    first.unlink()
+    os.mkfifo(first)
+    (person.project / "flowmetal.lock").unlink()
+    with pytest.raises(HomeError, match="not a regular file"):
+        person.load()
+    folder = tmp_path / "folder"
+    for path, data in FILES.items():
+        write(folder / path, data)
+    os.mkfifo(folder / "pipe.flow")
+    person.requires({DEPLOY: "1.0.0"}, tables=f'[replace]\n"{DEPLOY}" = {{ path = "{folder}" }}')
+    with pytest.raises(PackageError, match="not a regular file"):
+        person.load()
+    (folder / "flowmetal.toml").unlink()
+    os.mkfifo(folder / "flowmetal.toml")
+    with pytest.raises(UsageError, match="not a regular file"):
+        prepare(folder)
+
+
+@pytest.mark.parametrize("link", ["vendor", f"vendor/{HOST}", f"vendor/{DEPLOY}/flowmetal/v"])
+def test_vendor_writes_through_no_link(registry: Path, person: Person, tmp_path: Path, link: str) -> None:
+    put(registry, DEPLOY, "1.0.0")
+    person.load()
+    (tmp_path / "outside").mkdir()
+    (person.project / link).parent.mkdir(parents=True, exist_ok=True)
+    (person.project / link).symlink_to(tmp_path / "outside")
+    with pytest.raises(UsageError, match="it is a link"):
+        Project(person.project, person.demand).vendor(False, "2026-01-01T00:00:00Z")
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 # -- 47: the cache -------------------------------------------------------------------------------------

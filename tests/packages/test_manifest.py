@@ -134,6 +134,8 @@ def _package(line: str) -> str:
         ('[[registry]]\nprefix = "a.org"\nurl = "http://a.org/"\n', "no address of a registry", "https"),
         ('[[registry]]\nprefix = "a.org"\nurl = "http://localhost.a.org/"\n', "no address of a registry", ""),
         ('[[registry]]\nprefix = "a.org"\nurl = "ssh://a.org/"\n', "no address of a registry", ""),
+        ('[[registry]]\nprefix = "a.org"\nurl = "https://me:secret@a.org/"\n', "for `a.org` has a user", "no place"),
+        ('[[registry]]\nprefix = "a.org"\nurl = "https://a.org/?token=x"\n', "for `a.org` has a user", "no place"),
         ('[[registry]]\nprefix = "A.org"\nurl = "https://a.org/"\n', "no host", ""),
         ("[package\n", "not TOML", ""),
         ("x = " + "[" * 5000, "not TOML", ""),
