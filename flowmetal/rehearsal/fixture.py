@@ -15,7 +15,7 @@ from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.language.flows import FlowInfo
 from flowmetal.rehearsal.calls import call_text, without_fingerprints
-from flowmetal.rehearsal.literals import literal
+from flowmetal.rehearsal.literals import called, literal
 from flowmetal.rehearsal.recorded import recorded_calls
 from flowmetal.values import Failure, Wire, is_ok, pack, unpack
 
@@ -128,10 +128,9 @@ def _test(
     if flow.run_id:
         for line in _answers(journal, flow.run_id, registry):
             yield f"    {line}"
-    args = [literal(without_fingerprints(each)) for each in flow.args]
     pairs = zip(flow.kwargs[::2], flow.kwargs[1::2], strict=True)
-    args += [f"{each} = {literal(without_fingerprints(value))}" for each, value in pairs]
-    call = f"{name}({', '.join(args)})"
+    by_name = [(str(each), without_fingerprints(value)) for each, value in pairs]
+    call = called(name, [without_fingerprints(each) for each in flow.args], by_name)
     ok, value, error = flow.result["result"]
     if loose is not None:
         yield f"    # Not compared, as {loose}: {literal(value if ok else error)[:100]}".replace("\n", " ")

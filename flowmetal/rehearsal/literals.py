@@ -46,16 +46,16 @@ def _tagged(tag: str, payload: list[Wire] | str) -> str:
     if tag == "dict":
         return f"{{{', '.join(f'{literal(name)}: {literal(value)}' for name, value in _pairs(payload))}}}"
     if tag == "struct":
-        return _fields("struct", [(str(name), value) for name, value in _pairs(payload)])
+        return called("struct", [], [(str(name), value) for name, value in _pairs(payload)])
     if tag == "result":
         return f"Ok({literal(payload[1])})" if payload[0] else f"Err({literal(payload[2])})"
     if tag == "failure":
         names = ("kind", "message", "details", "flow", "source", "trace", "cause")
         empty: tuple[Wire, ...] = ({"dict": []}, "", None)
         fields = list(zip(names, payload, strict=True))
-        return _fields("Failure", fields[:2] + [(name, value) for name, value in fields[2:] if value not in empty])
+        return called("Failure", [], fields[:2] + [(name, value) for name, value in fields[2:] if value not in empty])
     if tag == "secret":
-        return _fields("Secret", [("name", payload[0]), ("fingerprint", payload[1])])
+        return called("Secret", [], [("name", payload[0]), ("fingerprint", payload[1])])
     if tag == "effect":
         return f"effects.{payload[0]}"
     return f"{tag} {payload[0]}"
@@ -65,7 +65,11 @@ def _pairs(flat: list[Wire]) -> list[tuple[Wire, Wire]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _fields(maker: str, fields: list[tuple[str, Wire]]) -> str:
-    if all(_NAME.fullmatch(name) and not keyword.iskeyword(name) and name != "load" for name, _ in fields):
-        return f"{maker}({', '.join(f'{name} = {literal(value)}' for name, value in fields)})"
-    return f"{maker}(**{{{', '.join(f'{quoted(name)}: {literal(value)}' for name, value in fields)}}})"
+def called(function: str, by_position: list[Wire], by_name: list[tuple[str, Wire]]) -> str:
+    """A call, with any texts for names: a name that none can be written as is one of a dict."""
+    args = list(map(literal, by_position))
+    if all(_NAME.fullmatch(name) and not keyword.iskeyword(name) and name != "load" for name, _ in by_name):
+        args += [f"{name} = {literal(value)}" for name, value in by_name]
+    else:
+        args.append(f"**{{{', '.join(f'{quoted(name)}: {literal(value)}' for name, value in by_name)}}}")
+    return f"{function}({', '.join(args)})"
