@@ -356,12 +356,23 @@ class Effects:
         """The time of one attempt is up."""
         if flight.generation != generation:
             return
-        failure = timeout_failure(flight)
         if flight.effect.mode == "engine":
             self._ledger.tick()
-            self.inside.give_up(flight)
+            # Its flow goes on, for which there must be room.
+            self._runs.parallel.rouse(
+                flight.run_id, flight.action.number, lambda: self._patience_over(flight, generation)
+            )
+            self._settle()
+            return
+        failure = timeout_failure(flight)
         self._cut_off(flight)
         self._came(flight, flight.generation, err(failure))
+
+    def _patience_over(self, flight: Flight, generation: int) -> None:
+        if flight.generation == generation and flight.wanted:
+            self.inside.give_up(flight)
+            self._cut_off(flight)
+            self._ended(flight, flight.generation, err(timeout_failure(flight)))
 
     def _schedule_over(self, flight: Flight) -> None:
         """The time of all attempts is up."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from flowmetal.engine.flights import Flight
@@ -50,6 +51,8 @@ class Messages:
         self._land = land
         # Run id → name → who waits for a message of that name, by the number of the action.
         self._waiting: dict[str, dict[str, _Waiters]] = {}
+        # Those of them for whom there is a message, which they get when there is room; see ``parallel.py``.
+        self._roused: dict[tuple[str, str], set[int]] = {}
         shared = SharedState(runs)
         self._doing: dict[str, Callable[[Flight], Wire | None]] = {
             "receive": self._receive,
@@ -92,26 +95,61 @@ class Messages:
 
     def forget(self, flight: Flight) -> None:
         """A flight is over: it waits for nothing any more."""
-        of_run = self._waiting.get(flight.run_id)
-        if of_run is None:
+        run_id, number, name = flight.run_id, flight.action.number, str(flight.args.get("message"))
+        waiters = self._waiters(run_id, name)
+        if waiters.get(number) is not flight:
             return
-        for name in [name for name, waiters in of_run.items() if waiters.get(flight.action.number) is flight]:
-            del of_run[name][flight.action.number]
-            if not of_run[name]:
-                del of_run[name]
-        if not of_run:
-            del self._waiting[flight.run_id]
+        del waiters[number]
+        if not waiters:
+            del self._waiting[run_id][name]
+            if not self._waiting[run_id]:
+                del self._waiting[run_id]
+        roused = self._roused.get((run_id, name), set())
+        if number in roused:
+            roused.discard(number)
+            if not roused:
+                del self._roused[(run_id, name)]
+            if self._runs.parallel.is_limited(run_id):
+                self._rouse(run_id, name)
+
+    def _waiters(self, run_id: str, name: str) -> _Waiters:
+        return self._waiting.get(run_id, {}).get(name) or OrderedDict()
 
     # -- receiving -------------------------------------------------------------------------------------
 
     def _receive(self, flight: Flight) -> Wire | None:
         run_id, name = flight.run_id, flight.args["message"]
         came = self._unread(run_id).get(name)
-        if came:
+        if came and (run_id, name) not in self._roused:
             return self._read(flight, came.popleft())
         self._waiting.setdefault(run_id, {}).setdefault(name, OrderedDict())[flight.action.number] = flight
+        self._runs.parallel.rest(run_id, flight.action.number)
         self._runs.mark(run_id, "waiting")
+        self._rouse(run_id, name)
         return None
+
+    def _rouse(self, run_id: str, name: str) -> None:
+        """Gives messages that are unread to those who wait longest, each when there is room for it."""
+        while (flight := self._to_rouse(run_id, name)) is not None:
+            number = flight.action.number
+            self._roused.setdefault((run_id, name), set()).add(number)
+            self._runs.parallel.rouse(run_id, number, partial(self._take_oldest, flight))
+
+    def _to_rouse(self, run_id: str, name: str) -> Flight | None:
+        roused = self._roused.get((run_id, name), ())
+        if len(self._runs.unread.get(run_id, {}).get(name, ())) <= len(roused):
+            return None
+        return next((each for number, each in self._waiters(run_id, name).items() if number not in roused), None)
+
+    def _take_oldest(self, flight: Flight) -> None:
+        run_id, name = flight.run_id, flight.args["message"]
+        came = self._unread(run_id).get(name)
+        if came and self._waiters(run_id, name).get(flight.action.number) is flight:
+            self._hand_to(flight, self._read(flight, came.popleft()))
+
+    def _hand_to(self, flight: Flight, result: Wire) -> None:
+        self.give_up(flight)
+        self._land(flight, result)
 
     def _unread(self, run_id: str) -> dict[str, deque[int]]:
         """The sequences of a run's unread messages by name, the oldest first."""
@@ -152,14 +190,13 @@ class Messages:
 
     def _hand_over(self, run_id: str, name: str, value: bytes, sequence: int) -> None:
         """Gives a message to who waits for it, or leaves it unread."""
-        waiters = self._waiting.get(run_id, {}).get(name)
-        if waiters:
+        waiters = self._waiters(run_id, name)
+        if waiters and not self._runs.parallel.is_limited(run_id):
             flight = next(iter(waiters.values()))
-            result = self._received(flight, sequence, value)
-            self.give_up(flight)
-            self._land(flight, result)
+            self._hand_to(flight, self._received(flight, sequence, value))
         elif run_id in self._runs.unread:
             self._runs.unread[run_id].setdefault(name, deque()).append(sequence)
+            self._rouse(run_id, name)
 
     # -- sending ---------------------------------------------------------------------------------------
 

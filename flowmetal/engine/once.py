@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from flowmetal.engine.ledger import Ledger
+from flowmetal.engine.parallel import Parallel
 from flowmetal.engine.table import HotRun, OpenAction
 from flowmetal.journal import blobs, once
 from flowmetal.journal.headers import read_header
@@ -48,12 +49,18 @@ class Once:
         ledger: where claims are written.
         deliver: gives a run the encoded Result of an action.
         begin: called when an action has got its key: it may start now.
+        parallel: what waits for a key takes no place.
     """
 
     def __init__(
-        self, ledger: Ledger, deliver: Callable[[str, int, bytes], None], begin: Callable[[str, int], None]
+        self,
+        ledger: Ledger,
+        deliver: Callable[[str, int, bytes], None],
+        begin: Callable[[str, int], None],
+        parallel: Parallel,
     ) -> None:
         self._ledger = ledger
+        self._parallel = parallel
         self._deliver = deliver
         self._begin = begin
         self._held: dict[str, dict[int, Claim]] = {}
@@ -175,15 +182,22 @@ class Once:
         return header is not None and int(theirs[common]) <= header.attempt_base
 
     def _decided(self, asked: _Asked) -> None:
-        if not self._is_wanted(asked) or asked.decision in ("", "wait"):
+        if not self._is_wanted(asked) or not asked.decision:
             return
         run_id, number = asked.claim.place
-        _take(self._asked, run_id, number)
-        if asked.decision == "mine":
+        if asked.decision == "wait":
+            self._parallel.rest(run_id, number)
+        elif asked.decision == "mine":
+            _take(self._asked, run_id, number)
             self._held.setdefault(run_id, {})[number] = asked.claim
-            self._begin(run_id, number)
+            self._parallel.rouse(run_id, number, lambda: self._begin(run_id, number), stays=True)
         else:
-            self._deliver(run_id, number, asked.value)
+            self._parallel.rouse(run_id, number, lambda: self._give(asked))
+
+    def _give(self, asked: _Asked) -> None:
+        if self._is_wanted(asked):
+            _take(self._asked, *asked.claim.place)
+            self._deliver(*asked.claim.place, asked.value)
 
 
 def _take(table: dict[str, dict[int, _T]], run_id: str, number: int) -> _T | None:

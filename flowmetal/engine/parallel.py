@@ -4,6 +4,10 @@ A flow that waits for what it has started does nothing itself, so it is counted 
 the tree of what is under way.  Therefore whatever is the only thing under way of a flow needs no further place, every
 leaf can go on to its end, and no limit ever holds itself up.  The rest waits in the order in which it was asked for.
 
+What waits for something that another part of the tree may have to do first, a message or the Result of a key, *rests*:
+neither it nor the flow that waits for it counts, so that the other part has a place.  When it has come, the flow goes
+on as soon as there is room, before anything new begins.
+
 Only the order of events depends on this, so nothing of it is recorded, but that an effect began: after a kill, one that
 had yet to begin leaves no doubt.
 """
@@ -11,6 +15,7 @@ had yet to begin leaves no doubt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgpack
 
@@ -19,6 +24,7 @@ from flowmetal.journal.keys import root_of
 from flowmetal.policy import policy_items
 
 _Place = tuple[str, int]
+_Roused = tuple[Callable[[], None], bool]
 
 
 class Gate:
@@ -34,23 +40,39 @@ class Gate:
         self._places = places
         self._leaves = 0
         self._inside: dict[str, set[int]] = {}
+        self._resting: set[_Place] = set()
 
     def has_room(self, run_id: str) -> bool:
         """Whether one more thing that ``run_id`` asks for may be under way."""
         return self._leaves < self._places or (run_id != self.run_id and not self._inside.get(run_id))
 
-    def enter(self, run_id: str, number: int) -> None:
-        """Counts what is under way from now on."""
+    def has_room_again(self, run_id: str, stays: bool) -> bool:
+        """Whether something of ``run_id`` may rest no more; unless it ``stays``, it is over then."""
+        is_counted = stays or (run_id != self.run_id and len(self._inside.get(run_id, ())) == 1)
+        return self._leaves < self._places or not is_counted
+
+    def enter(self, run_id: str, number: int, rests: bool = False) -> None:
+        """Counts what is under way from now on, or what rests."""
         inside = self._inside.setdefault(run_id, set())
         if number not in inside:
             self._leaves += 1 if inside or run_id == self.run_id else 0
             inside.add(number)
+            if rests:
+                self._leaves -= 1
+                self._resting.add((run_id, number))
+
+    def rouse(self, run_id: str, number: int) -> None:
+        """It rests no more."""
+        if (run_id, number) in self._resting:
+            self._resting.discard((run_id, number))
+            self._leaves += 1
 
     def leave(self, run_id: str, number: int) -> None:
         """Counts it no more."""
         inside = self._inside.get(run_id)
         if inside is None or number not in inside:
             return
+        self.rouse(run_id, number)
         inside.discard(number)
         self._leaves -= 1 if inside or run_id == self.run_id else 0
         if not inside:
@@ -75,6 +97,9 @@ class Parallel:
         self._waiting: dict[str, dict[int, int]] = {}
         self._asked = 0
         self._inside: set[_Place] = set()
+        self._resting: set[_Place] = set()
+        # What has what it rested for, by the innermost gate above it, and what is to be done when there is room.
+        self._roused: dict[str, dict[_Place, _Roused]] = {}
         self._is_pumping = False
 
     def limit(self, header: Header) -> None:
@@ -97,6 +122,8 @@ class Parallel:
     def may_start(self, run_id: str, number: int) -> bool:
         """Whether an action has a place, now; if not, ``begin`` follows when it does."""
         place = (run_id, number)
+        if place in self._resting:
+            return False
         if place in self._inside or not self.is_limited(run_id):
             return True
         comes_first = run_id not in self._waiting and (self._is_only_one(run_id) or not self._waiting)
@@ -108,6 +135,26 @@ class Parallel:
         self._pump()
         return False
 
+    def rest(self, run_id: str, number: int) -> None:
+        """An action waits for what others may have to do first: it needs no place, nor does its flow."""
+        place = (run_id, number)
+        if place not in self._resting and self.is_limited(run_id):
+            self.leave(run_id, number)
+            self._enter(place, rests=True)
+            self._pump()
+
+    def rouse(self, run_id: str, number: int, then: Callable[[], None], *, stays: bool = False) -> None:
+        """What an action rested for has come: ``then`` when there is room, which is now if it does not rest.
+
+        It is over then, unless it ``stays``.  Of several that are to be done then, the first is.
+        """
+        place = (run_id, number)
+        if place not in self._resting:
+            then()
+            return
+        self._roused.setdefault(next(self._over(run_id)).run_id, {}).setdefault(place, (then, stays))
+        self._pump()
+
     def leave(self, run_id: str, number: int) -> None:
         """An action is over, or was cancelled: who waits may have its place."""
         if not self._gates:
@@ -116,6 +163,7 @@ class Parallel:
         self._drop(place)
         if place in self._inside:
             self._inside.discard(place)
+            self._resting.discard(place)
             for gate in self._over(run_id):
                 gate.leave(run_id, number)
             self._pump()
@@ -133,11 +181,14 @@ class Parallel:
         """A run has ended: it limits nothing any more."""
         self.end(run_id)
         self._gates.pop(run_id, None)
+        self._roused.pop(run_id, None)
 
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it."""
         self._inside = {each for each in self._inside if root_of(each[0]) != root_id}
-        for table in (self._gates, self._waiting):
+        self._resting = {each for each in self._resting if root_of(each[0]) != root_id}
+        tables: tuple[dict[str, Any], ...] = (self._gates, self._waiting, self._roused)
+        for table in tables:
             for run_id in [each for each in table if root_of(each) == root_id]:
                 del table[run_id]
 
@@ -157,10 +208,12 @@ class Parallel:
     def _is_only_one(self, run_id: str) -> bool:
         return all(run_id != gate.run_id and not gate.inside_of(run_id) for gate in self._over(run_id))
 
-    def _enter(self, place: _Place) -> None:
+    def _enter(self, place: _Place, *, rests: bool = False) -> None:
         self._inside.add(place)
+        if rests:
+            self._resting.add(place)
         for gate in self._over(place[0]):
-            gate.enter(*place)
+            gate.enter(*place, rests)
 
     def _pump(self) -> None:
         """Gives places to who waits; what begins may end at once, so this is no recursion."""
@@ -168,12 +221,38 @@ class Parallel:
             return
         self._is_pumping = True
         try:
-            while (place := self._next()) is not None:
-                self._drop(place)
-                self._enter(place)
-                self._begin(*place)
+            while self._rouse_next() or self._begin_next():
+                pass
         finally:
             self._is_pumping = False
+
+    def _rouse_next(self) -> bool:
+        for gate_id, roused in list(self._roused.items()):
+            place, (then, stays) = next(iter(roused.items()))
+            if all(gate.has_room_again(place[0], stays) for gate in self._over(place[0])):
+                self._drop_roused(gate_id, place)
+                self._resting.discard(place)
+                for gate in self._over(place[0]):
+                    gate.rouse(*place)
+                then()
+                return True
+        return False
+
+    def _drop_roused(self, gate_id: str, place: _Place) -> None:
+        roused = self._roused.get(gate_id)
+        if roused is not None:
+            roused.pop(place, None)
+            if not roused:
+                del self._roused[gate_id]
+
+    def _begin_next(self) -> bool:
+        place = self._next()
+        if place is None:
+            return False
+        self._drop(place)
+        self._enter(place)
+        self._begin(*place)
+        return True
 
     def _next(self) -> _Place | None:
         """What has waited longest of all that there is room for."""
@@ -191,3 +270,6 @@ class Parallel:
             asked.pop(place[1], None)
             if not asked:
                 del self._waiting[place[0]]
+        if place in self._resting:
+            for gate in self._over(place[0]):
+                self._drop_roused(gate.run_id, place)

@@ -34,6 +34,7 @@ from flowmetal.policy import policy_items
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, ok, pack, substitute_tasks
 
 OK_NONE: Final = pack(ok())
+RECEIVE: Final = "receive"
 _MAX_CAUSES: Final = 16
 _MOST_FRESH: Final = 1_000
 """Runs that wait for a worker with all they need in memory; further ones are read from the journal in their turn."""
@@ -83,8 +84,8 @@ class Runs:
         self.hot: dict[str, HotRun] = {}
         self.cold: dict[str, ColdWait] = {}
         self.waits = Waits(ledger, timers, self.deliver)
-        self.once = Once(ledger, self.deliver, self._start_again)
         self.parallel = Parallel(self._start_again)
+        self.once = Once(ledger, self.deliver, self._start_again, self.parallel)
         # Their flow has ended, and something is still done for them.
         self.endings: dict[str, Ending] = {}
         # Begun and not given to a worker yet: the one kind of start whose header is not read from the journal.
@@ -163,7 +164,9 @@ class Runs:
         if key is not None and not self.once.may_start(run, action, key, what, [args, kwargs]):
             return
         # What cleans up waits for no place, and has been counted with the flow that it is for.
-        if not is_cleanup and not self.parallel.may_start(run.run_id, action.number):
+        if what == RECEIVE:
+            self.parallel.rest(run.run_id, action.number)
+        elif not is_cleanup and not self.parallel.may_start(run.run_id, action.number):
             return
         action.is_started = True
         if action.verb in ("do", "start"):
@@ -508,6 +511,7 @@ class Runs:
             self.endings,
             self.waits.pending,
             self.fresh,
+            self.unread,
             self.timers.run_ids(),
         ]
         self.once.forget_tree(root_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -176,7 +177,11 @@ def test_limits_that_are_none_are_refused_where_they_are_written(lab: Lab, wrong
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_leaves_never_outnumber_the_places_and_all_comes_to_its_end(data: st.DataObject) -> None:
-    """Random trees of runs with random limits, driven by a random order of ends, against a count of leaves."""
+    """Random trees of runs with random limits, driven by a random order of ends, against a count of leaves.
+
+    Some of what has begun rests for a while, and is not counted meanwhile.
+    """
+    resting: set[tuple[str, int]] = set()
     begun: list[tuple[str, int]] = []
     parallel = Parallel(lambda run_id, number: begun.append((run_id, number)))
     limits: dict[str, int] = {}
@@ -194,7 +199,21 @@ def test_leaves_never_outnumber_the_places_and_all_comes_to_its_end(data: st.Dat
         planned.extend([run_id] * data.draw(st.integers(0 if run_id != "r" else 1, most), "asks"))
 
     def leaves(run_id: str) -> int:
-        return sum(leaves(f"{run_id}.{n}") or 1 for n in under_way.get(run_id, ()))
+        return sum(leaf(run_id, n) for n in under_way.get(run_id, ()))
+
+    def leaf(run_id: str, number: int) -> int:
+        if under_way.get(f"{run_id}.{number}"):
+            return leaves(f"{run_id}.{number}")
+        return int((run_id, number) not in resting)
+
+    def end(run_id: str, number: int) -> None:
+        resting.discard((run_id, number))
+        under_way[run_id].discard(number)
+        child = f"{run_id}.{number}"
+        if under_way.pop(child, None) is not None:
+            parallel.forget(child)
+            limits.pop(child, None)
+        parallel.leave(run_id, number)
 
     numbers = iter(range(1, 10_000))
     begin_run("r")
@@ -213,12 +232,11 @@ def test_leaves_never_outnumber_the_places_and_all_comes_to_its_end(data: st.Dat
         else:
             assert ready, "nothing can end, and something waits"
             run_id, number = data.draw(st.sampled_from(ready), "ends")
-            under_way[run_id].discard(number)
-            child = f"{run_id}.{number}"
-            if under_way.pop(child, None) is not None:
-                parallel.forget(child)
-                limits.pop(child, None)
-            parallel.leave(run_id, number)
+            if f"{run_id}.{number}" in under_way or data.draw(st.booleans(), "is over"):
+                parallel.rouse(run_id, number, partial(end, run_id, number))
+            else:
+                resting.add((run_id, number))
+                parallel.rest(run_id, number)
         while begun:
             run_id, number = begun.pop(0)
             under_way[run_id].add(number)
@@ -238,3 +256,71 @@ def test_a_gate_counts_a_flow_with_what_it_waits_for() -> None:
     gate.leave("r.1", 1)
     gate.leave("r", 1)
     assert gate.has_room("r")
+
+
+WAITING = {
+    "a message": """
+def _waits(fctx, boss):
+    unwrap(fctx.actions.signal(boss, "here", fctx.run_id))
+    return unwrap(fctx.actions.receive("go"))
+
+waits = flow(_waits)
+tells = flow(lambda fctx, them: unwrap(fctx.actions.signal(them, "go", 7)))
+
+def _main(fctx):
+    a = fctx.actions
+    task = a.run(waits, fctx.run_id)
+    them = unwrap(a.receive("here"))
+    unwrap(a.wait(a.run(tells, them)))
+    return unwrap(a.wait(task))
+""",
+    "a key": """
+work = flow(lambda fctx: 7)
+
+def _asks(fctx):
+    fctx.actions.sleep("10ms")
+    return unwrap(options(work, idempotency_key = "k")())
+
+asks = flow(_asks)
+
+def _main(fctx):
+    a = fctx.actions
+    tasks = [a.run(asks), a.run(options(work, idempotency_key = "k"))]
+    return [unwrap(it) for it in a.wait(tasks)][0]
+""",
+}
+
+
+@pytest.mark.parametrize("waited_for", WAITING)
+def test_what_waits_for_another_part_of_the_tree_takes_no_place(lab: Lab, waited_for: str) -> None:
+    """Else the one place would be held by who waits, and never be had by who is waited for."""
+    text = WAITING[waited_for] + '\nmain = flow(_main, max_parallel = 1)\n\nif __name__ == "__flow__":\n    main()\n'
+    assert value_of(lab.run(text, name="main", seconds=20)) == 7
+
+
+@pytest.mark.parametrize("ends", ["a.signal(them, 'go', 1)", "None"])
+def test_many_that_have_waited_go_on_as_there_is_room(lab: Lab, ends: str) -> None:
+    """Their messages, or the ends of their patience, come nearly at once."""
+    busy = Busy()
+    lab.registry = scripted("async", read=busy)
+    text = """
+def _waits(fctx, boss, name):
+    a = fctx.actions
+    unwrap(a.signal(boss, "here", fctx.run_id))
+    came = a.receive("go", timeout = "300ms")
+    return [came.ok, unwrap(a.read(name))][0]
+
+waits = flow(_waits)
+
+def _main(fctx):
+    a = fctx.actions
+    tasks = [a.run(waits, fctx.run_id, str(n)) for n in range(8)]
+    for them in [unwrap(a.receive("here")) for _ in tasks]:
+        ENDS
+    return sum([1 for it in a.wait(tasks) if unwrap(it)])
+
+main = flow(_main, max_parallel = 2)
+""".replace("ENDS", ends)
+    assert value_of(lab.run(text, name="main", seconds=20)) == (0 if ends == "None" else 8)
+    assert busy.most == 2
+    assert len(busy.order) == 8

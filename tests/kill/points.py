@@ -6,12 +6,13 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from flowmetal.clock import SystemClock
 from flowmetal.journal.journal import Journal
@@ -24,7 +25,7 @@ SHAPES = sorted((Path(__file__).parent / "shapes").glob("*.flow"))
 SEED = int(os.environ.get("FLOWMETAL_SEED", "1"))
 AT_ONCE = max(2, os.cpu_count() or 2)
 LIVES = 8
-ALLOW = ["read=.", "write=.", "state=*"]
+ALLOW = ["read=.", "write=.", "state=*", "signal=*"]
 
 
 @dataclass(frozen=True, order=True)
@@ -169,8 +170,15 @@ def undisturbed(on: Bench, shape: Path) -> Undisturbed:
     return Undisturbed(shape, death.result, effects_in(base), death.commits, death.frames)
 
 
-def disturbed(on: Bench, calm: Undisturbed, point: Point) -> Story:
-    """One run with deaths, carried to its end and compared."""
+def disturbed(
+    on: Bench,
+    calm: Undisturbed,
+    point: Point,
+    *,
+    limits: Mapping[str, Any] | None = None,
+    between: Callable[[Journal], None] | None = None,
+) -> Story:
+    """One run with deaths, carried to its end and compared; ``between`` is done between two lives."""
     story = Story(calm.shape, point)
     home, base = on.place(calm.shape.stem)
     deaths = 0
@@ -187,6 +195,7 @@ def disturbed(on: Bench, calm: Undisturbed, point: Point) -> Story:
                 fatal_commit=commit,
                 moment=moment,
                 fatal_frames=frames,
+                limits=dict(limits or {}),
                 allow=ALLOW,
             )
         )
@@ -199,6 +208,9 @@ def disturbed(on: Bench, calm: Undisturbed, point: Point) -> Story:
         if not death.signal and at >= len(point.commits) - 1:
             break
         deaths += 1 if death.signal else 0
+        if between is not None:
+            with reading(home) as journal:
+                between(journal)
         for line, count in seen.items():
             if count > deaths + (not death.signal):
                 story.wrong.append(f"the effect {line!r} was done {count} times after {deaths} deaths")
