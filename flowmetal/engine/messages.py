@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from flowmetal.engine.flights import Flight
 from flowmetal.engine.runs import Runs
 from flowmetal.engine.secrecy import Secrecy
-from flowmetal.engine.shared import SharedState, failed, record
-from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError, ValueCodecError
+from flowmetal.engine.shared import SharedState, not_sent, record, value_in
+from flowmetal.errors import FlowmetalError, QuotaError, UsageError
 from flowmetal.journal import events, messages
 from flowmetal.journal.framing import unpack_plain
 from flowmetal.journal.keys import root_of
@@ -175,7 +175,7 @@ class Messages:
     def take_mail(self, key: bytes, run_id: str, message: dict[str, Any]) -> None:
         """Makes an event of a signal that came as mail, in the transaction that removes the mail."""
         name, sender = message.get("name"), message.get("sender", "")
-        value = _value_in(message)
+        value = value_in(message)
         if type(name) is str and type(sender) is str and value is not None:
             sequence = self._append(run_id, name, value, sender)
             self._ledger.writer.delete_mail(key)
@@ -207,7 +207,7 @@ class Messages:
             if self._is_at_hand(to):
                 return self._send_here(flight, to, name, value)
         except QuotaError as error:
-            return _not_sent(flight, error)
+            return not_sent(flight, error)
 
         def send(update: Update) -> None:
             try:
@@ -219,7 +219,7 @@ class Messages:
 
         if not self._ledger.commit(send):
             return None
-        return _not_sent(flight, problems[0]) if problems else ok()
+        return not_sent(flight, problems[0]) if problems else ok()
 
     def _is_at_hand(self, run_id: str) -> bool:
         """Whether a run is driven here, and nothing that was sent to it earlier is still on its way."""
@@ -241,22 +241,3 @@ class Messages:
         record(self._runs, flight, ok())
         self._hand_over(to, name, value, sequence)
         return ok()
-
-
-_REASONS: Final = {UnknownRunError: "unknown", UsageError: "finished", QuotaError: "limit"}
-
-
-def _value_in(message: dict[str, Any]) -> bytes | None:
-    """The encoded value that a message holds; None if that is none."""
-    value = message.get("value")
-    try:
-        unpack(value if isinstance(value, bytes) else b"")
-    except ValueCodecError:
-        return None
-    return value
-
-
-def _not_sent(flight: Flight, error: FlowmetalError) -> Wire:
-    kind = "limit" if isinstance(error, QuotaError) else "effect"
-    details = {"dict": ["run", flight.args["run_id"], "reason", _REASONS.get(type(error), "finished")]}
-    return failed(flight, kind, error.message, details)

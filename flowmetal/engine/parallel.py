@@ -19,68 +19,12 @@ from typing import Any
 
 import msgpack
 
+from flowmetal.engine.gates import Gate, Place
 from flowmetal.journal.headers import Header
 from flowmetal.journal.keys import root_of
 from flowmetal.policy import policy_items
 
-_Place = tuple[str, int]
 _Roused = tuple[Callable[[], None], bool]
-
-
-class Gate:
-    """The places of one run's tree.
-
-    Args:
-        run_id: the run with the limit.
-        places: how many.
-    """
-
-    def __init__(self, run_id: str, places: int) -> None:
-        self.run_id = run_id
-        self._places = places
-        self._leaves = 0
-        self._inside: dict[str, set[int]] = {}
-        self._resting: set[_Place] = set()
-
-    def has_room(self, run_id: str) -> bool:
-        """Whether one more thing that ``run_id`` asks for may be under way."""
-        return self._leaves < self._places or (run_id != self.run_id and not self._inside.get(run_id))
-
-    def has_room_again(self, run_id: str, stays: bool) -> bool:
-        """Whether something of ``run_id`` may rest no more; unless it ``stays``, it is over then."""
-        is_counted = stays or (run_id != self.run_id and len(self._inside.get(run_id, ())) == 1)
-        return self._leaves < self._places or not is_counted
-
-    def enter(self, run_id: str, number: int, rests: bool = False) -> None:
-        """Counts what is under way from now on, or what rests."""
-        inside = self._inside.setdefault(run_id, set())
-        if number not in inside:
-            self._leaves += 1 if inside or run_id == self.run_id else 0
-            inside.add(number)
-            if rests:
-                self._leaves -= 1
-                self._resting.add((run_id, number))
-
-    def rouse(self, run_id: str, number: int) -> None:
-        """It rests no more."""
-        if (run_id, number) in self._resting:
-            self._resting.discard((run_id, number))
-            self._leaves += 1
-
-    def leave(self, run_id: str, number: int) -> None:
-        """Counts it no more."""
-        inside = self._inside.get(run_id)
-        if inside is None or number not in inside:
-            return
-        self.rouse(run_id, number)
-        inside.discard(number)
-        self._leaves -= 1 if inside or run_id == self.run_id else 0
-        if not inside:
-            del self._inside[run_id]
-
-    def inside_of(self, run_id: str) -> list[int]:
-        """What is under way of one run."""
-        return list(self._inside.get(run_id, ()))
 
 
 class Parallel:
@@ -96,10 +40,10 @@ class Parallel:
         # Run → action → when it was asked for, in that order.
         self._waiting: dict[str, dict[int, int]] = {}
         self._asked = 0
-        self._inside: set[_Place] = set()
-        self._resting: set[_Place] = set()
+        self._inside: set[Place] = set()
+        self._resting: set[Place] = set()
         # What has what it rested for, by the innermost gate above it, and what is to be done when there is room.
-        self._roused: dict[str, dict[_Place, _Roused]] = {}
+        self._roused: dict[str, dict[Place, _Roused]] = {}
         self._is_pumping = False
 
     def limit(self, header: Header) -> None:
@@ -208,7 +152,7 @@ class Parallel:
     def _is_only_one(self, run_id: str) -> bool:
         return all(run_id != gate.run_id and not gate.inside_of(run_id) for gate in self._over(run_id))
 
-    def _enter(self, place: _Place, *, rests: bool = False) -> None:
+    def _enter(self, place: Place, *, rests: bool = False) -> None:
         self._inside.add(place)
         if rests:
             self._resting.add(place)
@@ -238,7 +182,7 @@ class Parallel:
                 return True
         return False
 
-    def _drop_roused(self, gate_id: str, place: _Place) -> None:
+    def _drop_roused(self, gate_id: str, place: Place) -> None:
         roused = self._roused.get(gate_id)
         if roused is not None:
             roused.pop(place, None)
@@ -254,7 +198,7 @@ class Parallel:
         self._begin(*place)
         return True
 
-    def _next(self) -> _Place | None:
+    def _next(self) -> Place | None:
         """What has waited longest of all that there is room for."""
         first = [
             (next(iter(asked.values())), run_id) for run_id, asked in self._waiting.items() if self._has_room(run_id)
@@ -264,7 +208,7 @@ class Parallel:
         run_id = min(first)[1]
         return run_id, next(iter(self._waiting[run_id]))
 
-    def _drop(self, place: _Place) -> None:
+    def _drop(self, place: Place) -> None:
         asked = self._waiting.get(place[0])
         if asked is not None:
             asked.pop(place[1], None)

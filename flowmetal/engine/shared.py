@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from flowmetal.engine.flights import Flight
 from flowmetal.engine.runs import Runs
+from flowmetal.errors import FlowmetalError, QuotaError, UnknownRunError, UsageError, ValueCodecError
 from flowmetal.journal.shared_state import Shared, put_shared, read_shared
 from flowmetal.journal.store import Update
 from flowmetal.settings import format_size
 from flowmetal.values import Failure, Wire, err, ok, pack, unpack
+
+_REASONS: Final = {UnknownRunError: "unknown", UsageError: "finished", QuotaError: "limit"}
 
 
 class SharedState:
@@ -66,3 +71,20 @@ def failed(flight: Flight, kind: str, message: str, details: Wire = None) -> Wir
     """An Err of a flight."""
     action = flight.action
     return err(Failure(kind, f"{action.name}: {message}", details, action.name, action.line))
+
+
+def not_sent(flight: Flight, error: FlowmetalError) -> Wire:
+    """The Err of a flight whose message was refused."""
+    kind = "limit" if isinstance(error, QuotaError) else "effect"
+    details = {"dict": ["run", flight.args["run_id"], "reason", _REASONS.get(type(error), "finished")]}
+    return failed(flight, kind, error.message, details)
+
+
+def value_in(message: dict[str, Any]) -> bytes | None:
+    """The encoded value that a message holds; None if that is none."""
+    value = message.get("value")
+    try:
+        unpack(value if isinstance(value, bytes) else b"")
+    except ValueCodecError:
+        return None
+    return value

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmetal.actions.effect import EffectFailure
-from flowmetal.engine.parallel import Gate, Parallel
+from flowmetal.engine.gates import Gate
+from flowmetal.engine.parallel import Parallel
 from flowmetal.journal.headers import Header
 from flowmetal.testing.effects import scripted
 from flowmetal.testing.harness import Lab, in_loop, value_of
