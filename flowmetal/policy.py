@@ -232,7 +232,7 @@ _CHECKS: Final[dict[str, tuple[Callable[[Wire], bool], str]]] = {
     "schedule_timeout": _DURATION,
     "retry_on": _KINDS,
     "give_up_on": _KINDS,
-    "on_failure": (_is_handler, "a flow, without `id`, `parent_close` and `idempotency_key`"),
+    "on_failure": (_is_handler, "a flow, with no `id`, `parent_close` or `idempotency_key` among its settings"),
     "interrupted": _one_of("repeat", "never", "ask"),
 }
 _READ: Final[dict[str, tuple[str, Callable[[Wire], Any]]]] = {

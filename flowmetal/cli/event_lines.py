@@ -105,7 +105,7 @@ class Printer:
                 return f"#{number} → {event_words.late(journal, run_id, event)}"
             name, action = self._open.pop((run_id, number), (f"#{number}", event))
             came = event_words.came_of(journal, run_id, fields["value"])
-            why = event_words.why(action, event, is_denied=came.startswith("Err(denied)"))
+            why = event_words.why(journal, run_id, action, event, is_denied=came.startswith("Err(denied)"))
             return f"{name} → {came}{why}"
         if event.kind == "timer_fired":
             return f"{self._open.pop((run_id, number), (f'#{number}', event))[0]} is over"

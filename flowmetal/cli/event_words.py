@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowmetal.cli.event_data import CALL_VERBS
-from flowmetal.cli.reading import load
+from flowmetal.cli.reading import holder_of, load
 from flowmetal.cli.text import cut, printable, rfc3339, show_call, show_failure_line, show_value
 from flowmetal.errors import UsageError
 from flowmetal.journal.events import Event
@@ -126,11 +126,14 @@ def late(journal: Journal, run_id: str, event: Event) -> str:
     return f"{came_of(journal, run_id, event.fields['value'])}, too late to matter"
 
 
-def why(action: Event, result: Event, *, is_denied: bool) -> str:
+def why(journal: Journal, run_id: str, action: Event, result: Event, *, is_denied: bool) -> str:
     """Where a result comes from and whose doing it was."""
     fields = result.fields
     if fields.get("taken_from"):
         return f"  (taken over from #{fields['taken_from']})"
+    holder = holder_of(journal, run_id, action)
+    if holder is not None and not came_of(journal, run_id, fields["value"]).startswith("Err("):
+        return f"  (done once: the Result of #{holder.number} of {holder.run_id})"
     modules = action.fields.get("modules")
     if is_denied and modules:
         return f"  (asked by {cut(printable(', '.join(map(short_name, modules))), _DETAILS_LIMIT)})"

@@ -10,6 +10,7 @@ from flowmetal.cli.options import RUN_OPTIONS
 from flowmetal.cli.text import printable
 from flowmetal.errors import UsageError, ValueCodecError, did_you_mean
 from flowmetal.language.argument_texts import load_json
+from flowmetal.language.argument_types import options_of
 from flowmetal.language.arguments import Argument, bind
 from flowmetal.language.flows import FlowInfo
 from flowmetal.sources import read_regular
@@ -53,7 +54,7 @@ def describe(argument: Argument) -> str:
     notes = []
     if argument.type == "list":
         of = argument.options.get("of")
-        notes.append(f"list of {of[0]}; may be repeated" if of else "list of JSON; may be repeated")
+        notes.append(f"list of {_items(of)}; may be repeated" if of else "list of JSON; may be repeated")
     for name in ("min", "max", "min_length", "max_length"):
         if argument.options.get(name) is not None:
             notes.append(f"{name.replace('_', ' ')} {to_text(argument.options[name])}")
@@ -64,6 +65,11 @@ def describe(argument: Argument) -> str:
     return "  ".join(
         part for part in (printable(argument.doc.strip()), f"[{'; '.join(notes)}]" if notes else "") if part
     )
+
+
+def _items(of: Wire) -> str:
+    kind, options = of[0], options_of(of[1])
+    return " | ".join(to_text(each) for each in options["choices"]) if kind == "choice" else str(kind)
 
 
 def read_arguments(flow: FlowInfo, target: str, tokens: Sequence[str], file: str | None) -> list[Wire]:
@@ -117,7 +123,8 @@ def read_file(file: str, option: str = "--args", holds: str = "argument") -> dic
         text = read_regular(Path(file), _MAX_ARGS_BYTES).decode()
         data = load_json(text)
     except OSError as error:
-        raise UsageError(f"{option} {file} cannot be read: {error.strerror}") from None
+        remedy = f"{option} takes the name of a file that holds it" if file.lstrip().startswith("{") else ""
+        raise UsageError(f"{option} {file} cannot be read: {error.strerror}", remedy=remedy) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{option} {file} is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:

@@ -153,7 +153,7 @@ class _Tree:
         if self._mark:
             text += self._mark(run_id, row.number)
         elif row.result is not None:
-            text += event_words.why(event, row.result, is_denied="Err(denied)" in text)
+            text += event_words.why(self._journal, run_id, event, row.result, is_denied="Err(denied)" in text)
         return f"{text}{event_words.place(event)}"
 
     def _outcome(self, run_id: str, row: _Row) -> str:

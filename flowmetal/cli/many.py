@@ -52,10 +52,11 @@ def chosen(
         raise UsageError(
             "--all-matching needs at least one term", remedy="flow=NAME, status=STATUS,…, label.NAME=VALUE"
         )
-    found = [header for header in parse_terms(names).roots(journal) if may_be(header)]
+    wanted = parse_terms(names)
+    found = [header for header in wanted.roots(journal) if may_be(header)]
     found.sort(key=lambda header: (header.created_ms, header.run_id), reverse=True)
     if not found:
-        _say(f"no run that could be {asking.done} matches {' '.join(names)}")
+        _say(f"no run that could be {asking.done} matches {' '.join(names)}{wanted.names_near(journal)}")
         return []
     if asking.yes and not asking.dry_run:
         return [header.run_id for header in found]

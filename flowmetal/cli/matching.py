@@ -15,6 +15,7 @@ from flowmetal.journal.headers import STATUSES, Header
 from flowmetal.journal.journal import Journal
 
 _LABEL: Final = "label."
+_SHOWN: Final = 4
 _KEYS: Final = ("flow", "status", "label")
 _GRAMMAR: Final = (
     "write flow=NAME, status=STATUS or status=STATUS,STATUS, label.NAME=VALUE; all that is written must fit"
@@ -36,6 +37,20 @@ class Filter:
         if self.flow is not None and self.flow not in (flow_of(header), header.name, header.flow):
             return False
         return all(header.labels.get(name) == value for name, value in self.labels.items())
+
+    def names_near(self, journal: Journal) -> str:
+        """To be said when nothing fits: which flows there are runs of, if those of ``flow`` are none; or ""."""
+        if self.flow is None:
+            return ""
+        names: set[str] = set()
+        for header in journal.roots():
+            if self.flow in (flow_of(header), header.name, header.flow):
+                return ""
+            names.add(flow_of(header))
+        own = sorted(name for name in names if name.startswith(f"{self.flow}:"))[:_SHOWN]
+        if own:
+            return f"; of its flows there are runs: {', '.join(f'flow={name}' for name in own)}"
+        return did_you_mean(self.flow, names)
 
     def roots(self, journal: Journal) -> Iterator[Header]:
         """The root runs of a home that fit, by the narrowest index there is; in no order of time."""

@@ -18,6 +18,7 @@ from flowmetal.language.labels import short_name
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
 
 _MOST_DETAILS: Final = 600
+_MOST_NAMES: Final = 12
 """How many characters of what a failure tells about itself are shown to a person."""
 
 
@@ -89,10 +90,24 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
             else details
         )
         if shown:
-            text = json_text(shown)
-            rest = "" if len(text) <= _MOST_DETAILS else f"… and {len(text) - _MOST_DETAILS:,} more, see --json"
-            yield f"  details: {text[:_MOST_DETAILS]}{rest}"
+            yield f"  details: {_details(shown)}"
     yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
+
+
+def _details(shown: object) -> str:
+    """Details as JSON; of many only the short ones, and of the others how long they are."""
+    text = json_text(shown)
+    if len(text) <= _MOST_DETAILS:
+        return text
+    parts = {name: json_text(value) for name, value in shown.items()} if isinstance(shown, dict) else {}
+    if not parts or len(parts) > _MOST_NAMES:
+        return f"{text[:_MOST_DETAILS]}… and {len(text) - _MOST_DETAILS:,} more, see --json"
+    short = _MOST_DETAILS // len(parts)
+    told = (
+        f"{json_text(name)}: {part if len(part) <= short else f'… ({len(part):,} characters, see --json)'}"
+        for name, part in parts.items()
+    )
+    return f"{{{', '.join(told)}}}"
 
 
 class Sources:

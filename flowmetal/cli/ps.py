@@ -69,7 +69,10 @@ def command(
         for header in rows:
             print(json_text(_data(journal, header, now_ms)))
         return 0
-    print_runs(journal, rows, now_ms, home, lineage=lineage)
+    none = "no runs"
+    if not rows and (all_terms := [*terms, *given]):
+        none = f"no run matches {' '.join(all_terms)}{wanted.names_near(journal)}"
+    print_runs(journal, rows, now_ms, home, lineage=lineage, none=none)
     if len(found) > len(rows):
         click.echo(f"the newest {most} are shown; --limit 0 shows all", err=True)
     return 0

@@ -11,7 +11,7 @@ from flowmetal.assembly import home_path, open_journal
 from flowmetal.cli.questions import latest_questions
 from flowmetal.cli.text import show_moment
 from flowmetal.errors import UsageError
-from flowmetal.journal import event_reading
+from flowmetal.journal import event_reading, once
 from flowmetal.journal.events import Event
 from flowmetal.journal.framing import Field
 from flowmetal.journal.headers import Header
@@ -20,6 +20,7 @@ from flowmetal.journal.keys import own_range, place_of, root_of
 from flowmetal.journal.messages import SIGNAL, unread, waiting
 from flowmetal.journal.starting import is_driven
 from flowmetal.language.labels import short_name
+from flowmetal.policy import policy_items
 from flowmetal.values import Wire, to_json_data, unpack
 
 _MOST_LOOKED_AT = 2_000
@@ -156,6 +157,19 @@ def unread_names(journal: Journal, run_id: str) -> list[str]:
         if to == run_id and message["kind"] == SIGNAL:
             names.append(str(message["name"]))
     return list(dict.fromkeys(names))
+
+
+def holder_of(journal: Journal, run_id: str, action: Event) -> once.Claim | None:
+    """Who holds the ``idempotency_key`` of an action, if that is another one."""
+    if str(action.fields.get("callee", "")).partition(" ")[0] not in ("call", "run", "do"):
+        return None
+    call = load(journal, run_id, action.fields["args"])
+    key = policy_items(call[2]).get("idempotency_key") if len(call) > 2 else None
+    if type(key) is not str:
+        return None
+    with journal.store.view() as view:
+        claim = once.read_claim(view, key)
+    return claim if claim is not None and claim.place != (run_id, action.fields.get("number")) else None
 
 
 def _received(journal: Journal, run_id: str, action: Event) -> str:

@@ -91,7 +91,9 @@ def resume_all(*, more: More, watch: bool, home: str | None, quiet: bool, as_jso
         tell_missing(more.grants, display)
         watcher.take_up()
         if not watch and not watcher.seen:
-            display.notice(f"no interrupted runs in {journal.home}")
+            paused = sum(1 for header in journal.roots(status="paused") if header.is_held)
+            others = f"; {paused:,} paused, which `flowmetal resume RUN` goes on with" if paused else ""
+            display.notice(f"no interrupted runs in {journal.home}{others}")
         if watch:
             display.notice(f"taking up interrupted runs of {journal.home} until Ctrl-C")
         while watch or watcher.waiting:

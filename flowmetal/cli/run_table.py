@@ -16,9 +16,15 @@ _REASON = 60
 
 
 def print_runs(
-    journal: Journal, headers: Sequence[Header], now_ms: int, home: str | None, *, lineage: bool = False
+    journal: Journal,
+    headers: Sequence[Header],
+    now_ms: int,
+    home: str | None,
+    *,
+    lineage: bool = False,
+    none: str = "no runs",
 ) -> None:
-    """Prints the table; says on stderr that there are none.
+    """Prints the table; says on stderr that there are ``none``.
 
     ``lineage``: a column says of which run each is a rerun, and a rerun stands below that if it is there.
     """
@@ -36,7 +42,7 @@ def print_runs(
     if rows:
         print_table(titles, rows)
     else:
-        print("no runs", file=sys.stderr)
+        print(none, file=sys.stderr)
 
 
 def _by_lineage(headers: Sequence[Header]) -> list[Header]:

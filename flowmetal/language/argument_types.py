@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from flowmetal.errors import UsageError
+from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.primitives.shared import PrimitiveError
 from flowmetal.language.primitives.times import unix_seconds
 from flowmetal.settings import parse_duration
@@ -75,7 +75,10 @@ def validate_value(kind: str, options: Mapping[str, Wire], value: Wire) -> Wire:
         choices = options["choices"]
         if not any(type(value) is type(choice) and value == choice for choice in choices):
             shown = ", ".join(to_text(choice) for choice in choices)
-            raise Unfit(f"must be one of {shown}, not {to_text(value)}")
+            near = (
+                did_you_mean(value, [each for each in choices if isinstance(each, str)]) if type(value) is str else ""
+            )
+            raise Unfit(f"must be one of {shown}, not {to_text(value)}{near}")
         return value
     check = _CHECKS[kind]
     return check(options, value)

@@ -25,6 +25,7 @@ _FIELD_OF_NONE: Final = re.compile(
     rf"^error: Object of type `(?!record`)\w+` has no attribute `({'|'.join(CONTEXT_FIELDS)})`", re.MULTILINE
 )
 """A field of the flow context was asked of what is none."""
+_LOADS_JOBS: Final = re.compile(r"""^load\(["']pkg\.flowmetal\.io/v1/jobs["']""", re.MULTILINE)
 _DEF: Final = re.compile(r"^def (\w+)\(", re.MULTILINE)
 _STRUCT: Final = re.compile(r"^(\w+) = struct\(([^()]*)\)", re.MULTILINE)
 _OF_PRELUDE: Final = re.compile(rf"({re.escape(PRELUDE)}//\w+\.flow)\.(\w+)")
@@ -92,12 +93,22 @@ def _about_implementation(
     info = implementations.get(called["callee"])
     if info is not None and info.declared and called["what"] == "Missing":
         return f"declared arguments are in `fctx.args`: write `def {name}(fctx)`"
+    if called["what"] == "Missing":
+        return ""
+    if name.startswith("test_"):
+        return f"a test is `def {name}(t)`"
     if name == "lambda":
         lacks = re.search(r"\blambda\s*:", source) is not None
     else:
         first = re.search(rf"^[ \t]*def {name}\(\s*(\w*)", source, re.MULTILINE)
         lacks = first is not None and "ctx" not in first.group(1)
-    return "an implementation takes `fctx` first" if lacks and called["what"] == "Found" else ""
+    if lacks:
+        return "an implementation takes `fctx` first"
+    written = re.search(rf"^[ \t]*def {name}\(([^()]*)\)", source, re.MULTILINE)
+    if written is None:
+        return ""
+    of_job = f"; of a job, `def {name}(fctx, needs)`" if written[1] == "fctx" and _LOADS_JOBS.search(source) else ""
+    return f"it is `def {name}({' '.join(written[1].split())})`{of_job}"
 
 
 def _with_public_names(text: str, sources: Mapping[str, str]) -> str:

@@ -100,6 +100,7 @@ ATTRIBUTE_HINTS: Final = {
     "loads": "write `json.decode(text)`",
     "dumps": "write `json.encode(value)`",
     "dump": "write `json.encode(value)`",
+    "print": "write `print(…)`, or `fctx.actions.log(message, name = value)` for fields",
     "sleep": "write `fctx.actions.sleep(duration)`",
     "time": "write `fctx.actions.now()`",
     "str": "write `args.string()`",

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.cli.conftest import Cli, until
+from tests.cli.conftest import Cli, Here, until
 
 TREE = """
 def _leaf_impl(fctx):
@@ -332,3 +332,38 @@ def test_a_run_that_was_moved_says_where_it_went(cli: Cli) -> None:
     cli("run", cli.file("a.flow", 'if __name__ == "__flow__":\n    print(1)\n'), "--id", "a1")
     cli("export", "a1", "--move", "-o", "a1.flowrun")
     assert "moved into a1.flowrun by `export --move`\n" in cli("ps").out
+
+
+def test_what_matches_nothing_says_what_there_is(cli: Cli, here: Here) -> None:
+    cli.file("one.flow", "a = flow(lambda fctx: 1)\n")
+    assert here("run", "one.flow:a", "--id", "a").code == 0
+    cases = [
+        (["flow=one.flow"], "no run matches flow=one.flow; of its flows there are runs: flow=one.flow:a"),
+        (["--flow", "one.flow:b"], "no run matches flow=one.flow:b, did you mean `one.flow:a`?"),
+        (["flow=a", "status=err"], "no run matches flow=a status=err"),
+    ]
+    for terms, said in cases:
+        found = here("ps", *terms)
+        assert (found.code, found.out, found.err) == (0, "", f"{said}\n")
+    none = here("cancel", "--all-matching", "flow=one.flow")
+    assert none.err.endswith("matches flow=one.flow; of its flows there are runs: flow=one.flow:a\n")
+
+
+def test_whose_result_it_is_that_was_done_once(cli: Cli, here: Here) -> None:
+    text = """
+charge = flow(lambda fctx, cents: cents)
+buy = flow(lambda fctx: options(charge, idempotency_key = "k")(fctx.args.cents), args = {"cents": args.int()})
+"""
+    cli.file("pay.flow", text)
+    for run_id, cents in (("first", "1"), ("second", "1"), ("other", "2")):
+        here("run", "pay.flow:buy", "--id", run_id, "--cents", cents)
+    assert "done once" not in here("log", "first").out
+    assert "(done once: the Result of #1 of first)" in here("log", "second").out
+    assert "(done once: the Result of #1 of first)" in here("log", "second", "--follow").out
+    assert "done once" not in here("log", "other").out  # other arguments: an Err of its own
+
+
+def test_long_details_do_not_fill_the_screen(cli: Cli, here: Here) -> None:
+    cli.file("long.flow", 'f = flow(lambda fctx: fail("no", jobs = {"a": "z" * 900}, step = 3))\n')
+    failed = here("run", "long.flow:f")
+    assert '  details: {"jobs": … (909 characters, see --json), "step": 3}\n' in failed.err
