@@ -50,8 +50,8 @@ def test_text(flows: Here) -> None:
         "lone  (f.flow:14)  declares no arguments",
         "etl  (f.flow:16)",
         "  tags: nightly",
-        '    --only ITEM     run these jobs alone  [list of "clean"; may be repeated; default []]',
-        '    --exclude ITEM  skip these jobs  [list of "clean"; may be repeated; default []]',
+        '    --only ITEM     run these jobs alone  [list of "extract" | "clean"; may be repeated; default []]',
+        '    --exclude ITEM  skip these jobs  [list of "extract" | "clean"; may be repeated; default []]',
         "  made of: clean",
     ]
 
