@@ -77,8 +77,10 @@ def parse_label(text: str, hosts: Collection[str] = ()) -> PackageLabel:
             raise UsageError("a digest has 64 hexadecimal digits in lower case after @sha256:")
         return PackageLabel(package, digest=pinned, file=file)
     if not is_version(pinned):
+        likely = guess_version(pinned) or "1.4.2"
         raise UsageError(
-            f"`{_shown(pinned)}` is no version", remedy="a version has three numbers, such as @1.4.2; or @sha256:…"
+            f"`{_shown(pinned)}` is no version",
+            remedy=f"a version has three numbers, such as @{likely}; or @sha256:…",
         )
     return PackageLabel(package, version=pinned, file=file)
 
@@ -92,6 +94,8 @@ def check_package_id(text: str, hosts: Collection[str] = ()) -> str:
     if len(text) > MAX_ID:
         raise UsageError(f"the id of a package has {MAX_ID} characters at most: {_shown(text[:60])}…")
     host, *segments = text.split("/")
+    if text != text.lower() and is_package_id(text.lower()):
+        raise UsageError(f"`{_shown(text)}`: names of packages are in lower case", remedy=_FORM)
     _check_host(text, host, hosts)
     if not segments:
         raise UsageError(f"`{_shown(text)}` is a host without a path", remedy=_FORM)
@@ -123,6 +127,12 @@ def line_of(package: str) -> int | None:
 def is_version(text: str) -> bool:
     """Whether ``text`` is a version as packages have it."""
     return len(text) <= MAX_VERSION and SEMVER.fullmatch(text) is not None
+
+
+def guess_version(text: str) -> str:
+    """The version that ``text``, which is none, was most likely meant to be, or ""."""
+    bare = text.lstrip("v=^~> ").partition("+")[0]
+    return next((each for each in (bare, f"{bare}.0", f"{bare}.0.0") if is_version(each)), "")
 
 
 def check_path(path: str) -> str:

@@ -23,6 +23,17 @@ def command(name: str, folder: str | None) -> int:
     from flowmetal.packages.durable import put_file
     from flowmetal.packages.skeleton import skeleton
 
+    if "://" in name:
+        raise UsageError(f"`{name}` has a scheme", remedy=f"write flowmetal new {name.partition('://')[2]}")
+    if "@" in name:
+        raise UsageError(
+            f"`{name}` has a version", remedy=f"write flowmetal new {name.partition('@')[0]}; flowmetal.toml has that"
+        )
+    if "/" not in name and "." in name:
+        raise UsageError(
+            f"`{name}` is a host without a path",
+            remedy=f"write the package's own name behind it: flowmetal new {name}/v1/NAME",
+        )
     if "/" not in name:
         raise UsageError(
             f"`{name}` does not say where others find the package",

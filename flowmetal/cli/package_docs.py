@@ -107,6 +107,8 @@ def _flow(flow: FlowInfo, text: Outline) -> str:
     if flow.arguments:
         rows = [f"| `{argument.name}` | {argument.type} | {_cell(describe(argument))} |" for argument in flow.arguments]
         parts.append("\n".join(["| argument | type | |", "| --- | --- | --- |", *rows]))
+    if flow.returns is not None:
+        parts.append(f"Returns `{flow.returns.text}`.")
     return "\n\n".join(part for part in parts if part)
 
 

@@ -9,7 +9,7 @@ from flowmetal.errors import EXIT_HOME, EXIT_OK
 
 
 @click.command(name="cache")
-@click.argument("what", metavar="ls|verify|gc", type=click.Choice(("ls", "verify", "gc")))
+@click.argument("what", metavar="[ls|verify|gc]", default="ls", type=click.Choice(("ls", "verify", "gc")))
 @click.option(
     "--unused",
     metavar="DURATION",

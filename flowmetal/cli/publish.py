@@ -54,6 +54,7 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     warnings = [f"{file}:{line} looks like {what}" for file, line, what in secret_looks(prepared.files)]
     for replaced in prepared.manifest.replace:
         warnings.append(f"it was checked with what replaces {replaced} here, and others load it without")
+    warnings += _lacking(path, prepared)
     for warning in warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -72,6 +73,30 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
         what = "published to" if published.is_new else "was published already to"
         click.echo(printable(f"{what} {base}"), err=True)
     return EXIT_OK
+
+
+def _lacking(folder: Path, prepared: Prepared) -> list[str]:
+    """What packages that it requires may need, and it may not: an effect needs leave for every package that calls."""
+    import asyncio
+
+    from flowmetal.assembly import locate_module
+    from flowmetal.package_graph import Request
+    from flowmetal.packages.ceilings import beyond
+
+    requests = [Request(package, "") for package in prepared.manifest.requires]
+    source = locate_module(folder, prepared.facts.name, prepared.facts.entry)[1].packages
+    if not requests or source is None:
+        return []
+    members = asyncio.run(source.resolve(requests)).members
+    found = []
+    for package in prepared.manifest.requires:
+        more = beyond(prepared.manifest.permissions, members[package].permissions) if package in members else []
+        if more:
+            found.append(
+                f"{package} may need {', '.join(more)}, which [permissions] here lacks: what is called of it from here "
+                "may not do that"
+            )
+    return found
 
 
 def _data(prepared: Prepared, published: Published) -> dict[str, object]:

@@ -50,12 +50,12 @@ def resolve_load(loader: str, written: str, rules: Rules = _NO_RULES) -> str:
             )
         return label
     if written.startswith("//"):
-        return f"{package}//{_normal(written[2:].split('/'), written)}"
+        return f"{package}//{_normal(written[2:].split('/'), written, package)}"
     if written.startswith(("./", "../")):
-        return f"{package}//{_normal(own_file.split('/')[:-1] + written.split('/'), written)}"
+        return f"{package}//{_normal(own_file.split('/')[:-1] + written.split('/'), written, package)}"
     if is_package_load(written) and not wanted.startswith(_CARRIED_HOST):
         asked = parse_load(written)
-        file = _normal(asked.file.split("/"), written) if asked.file else ""
+        file = _normal(asked.file.split("/"), written, asked.package) if asked.file else ""
         return resolve_package(package, asked, file, written, rules) if rules else asked.text(file)
     raise _not_a_label(written)
 
@@ -64,17 +64,21 @@ def _main_of(package: str) -> str:
     return f"{package.removeprefix(_CARRIED)}.flow"
 
 
-def _normal(segments: list[str], written: str) -> str:
+def _normal(segments: list[str], written: str, package: str = "") -> str:
+    """The path in normal form below the root of a package, "" being the program."""
     done: list[str] = []
     for segment in segments:
         if segment == ".":
             continue
         if segment == "..":
             if not done:
-                raise LanguageError(
-                    f'load("{written}") leaves the program\'s root',
-                    remedy="the root is the nearest folder upward with a flowmetal.toml, else the main file's folder",
+                whose = f"the package {package}" if package else "the program's root"
+                remedy = (
+                    "its files load each other, and other packages by their names"
+                    if package
+                    else "the root is the nearest folder upward with a flowmetal.toml, else the main file's folder"
                 )
+                raise LanguageError(f'load("{written}") leaves {whose}', remedy=remedy)
             done.pop()
         elif _SEGMENT.fullmatch(segment):
             done.append(segment)
@@ -103,9 +107,11 @@ def _not_a_label(written: str) -> LanguageError:
     if (written.endswith(".flow") and "/" not in bare.split(".flow")[0]) or written.startswith(":"):
         return LanguageError(f'load("{written}") is not a label', remedy=f'a file beside this one is "./{bare}"')
     if written.endswith(".flow"):
+        name, _, file = bare.rpartition("/")
+        of_package = f', or "{name}//{file}", of a package' if is_package_load(f"{name}//{file}") else ""
         return LanguageError(
             f'load("{written}") is not a label',
-            remedy=f'write "./{bare}", from this file\'s folder, or "//{bare}", from the program\'s root',
+            remedy=f'write "./{bare}", from this file\'s folder, "//{bare}", from the program\'s root{of_package}',
         )
     if _SEGMENT.fullmatch(written) and "." not in written:
         return LanguageError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
-from flowmetal.package_ids import TREE_DIGEST, check_package_id, is_version
+from flowmetal.package_ids import TREE_DIGEST, check_package_id, guess_version, is_version
 
 ROOT: Final = ""
 """The root program's name among the rules."""
@@ -84,11 +84,24 @@ def parse_load(written: str) -> PackageLoad:
     except UsageError as error:
         raise _wrong(written, error.message, error.remedy) from None
     if at and not (is_version(requirement) or TREE_DIGEST.fullmatch(requirement)):
-        remedy = "write @1.4.2, the least version, or @sha256: and 64 hexadecimal digits"
-        raise _wrong(written, f"@{requirement[:80]} is no version", remedy)
+        raise _wrong(written, f"@{requirement[:80]} is no version", _meant_by(package, requirement))
+    if "@" in file:
+        path, _, version = file.partition("@")
+        remedy = f'write "{package}@{version}//{path}"' if not at else ""
+        raise _wrong(written, "a version stands before //", remedy)
     if slashes and not file:
         raise _wrong(written, "no file follows //", f'the package\'s entry is "{name}"')
     return PackageLoad(package, requirement, file)
+
+
+def _meant_by(package: str, requirement: str) -> str:
+    version, _, file = requirement.partition("/")
+    likely = version if is_version(version) else guess_version(version)
+    if file and likely:
+        return f'write "{package}@{likely}//{file}"'
+    if likely and not requirement.startswith("sha256"):
+        return f"write @{likely}: it means this version or a later one"
+    return "write @1.4.2, the least version, or @sha256: and 64 hexadecimal digits"
 
 
 def resolve_package(loader: str, asked: PackageLoad, file: str, written: str, rules: Rules) -> str:

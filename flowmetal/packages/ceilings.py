@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.permissions.grants import parse_grant
+from flowmetal.permissions.hosts import ANY_PORT, Pattern, parse_pattern
+from flowmetal.permissions.matching import DEFAULT_PORTS
 from flowmetal.permissions.texts import plain
-from flowmetal.permissions.vocabulary import EXAMPLES, PATH_EFFECTS, World, check_effect, divide_digest
+from flowmetal.permissions.vocabulary import ANY, EXAMPLES, PATH_EFFECTS, World, check_effect, divide_digest
 
 MAX_PERMISSIONS: Final = 256
 _NOWHERE: Final = World("/", lambda path: path, lambda name: name)
@@ -86,6 +88,37 @@ def read_permissions(table: Any) -> tuple[str, ...]:
             )
         texts += [f"{effect}={each}" for each in resources]
     return permissions_of(texts)
+
+
+def beyond(own: Iterable[str], theirs: Iterable[str]) -> list[str]:
+    """Those of ``theirs``, canonical texts, that none of ``own`` allows as a whole."""
+    given = tuple(own)
+    return [each for each in theirs if not any(_includes(text, each) for text in given)]
+
+
+def _includes(text: str, other: str) -> bool:
+    effect, _, resource = text.partition("=")
+    other_effect, _, wanted = other.partition("=")
+    if effect != other_effect:
+        return False
+    if effect in PATH_EFFECTS:
+        is_here = resource == "." and not wanted.startswith("/")
+        return is_here or wanted == resource or wanted.startswith(resource.rstrip("/") + "/")
+    if effect == "net":
+        return _includes_hosts(parse_pattern(resource), parse_pattern(wanted))
+    return resource in (ANY, wanted)
+
+
+def _includes_hosts(pattern: Pattern, other: Pattern) -> bool:
+    ports = (pattern.port,) if pattern.port is not None else (None, *DEFAULT_PORTS["net"])
+    is_port = other.port in ports or pattern.port == ANY_PORT
+    is_method = not pattern.methods or (bool(other.methods) and set(other.methods) <= set(pattern.methods))
+    if pattern.network is not None or other.network is not None:
+        is_host = pattern.network == other.network
+    else:
+        below = pattern.name.startswith("*.") and other.name.endswith(pattern.name[1:])
+        is_host = below or pattern.name in (ANY, other.name)
+    return is_port and is_method and is_host
 
 
 def _path(text: str, path: str) -> str:

@@ -38,7 +38,6 @@ def read_folder(folder: Path) -> dict[str, bytes]:
         place = error.filename or str(path)
         raise PackageError(f"it cannot be read: {error.strerror}", place=str(place)) from None
     if _MANIFEST not in files:
-        raise PackageError(
-            f"there is no {_MANIFEST} in it", place=str(folder), remedy="[replace] names a package's folder"
-        )
+        what = f"there is no {_MANIFEST} in it" if folder.is_dir() else "there is no such folder"
+        raise PackageError(what, place=str(folder), remedy="[replace] names a package's folder")
     return files

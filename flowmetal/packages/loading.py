@@ -161,7 +161,11 @@ class Loading:
         if listed is not None and listed.yanked and tree is None:
             later = [each for each, about in index.versions.items() if each > version and not about.yanked]
             if not later:
-                raise PackageError(f"{package} {version} was yanked, and there is no later version")
+                usable = [each for each, about in index.versions.items() if not about.yanked]
+                raise PackageError(
+                    f"{package} {version} was yanked, and there is no later version",
+                    remedy=f"the newest in use is {max(usable)}" if usable else "",
+                )
             self.notices.append(f"{package} {version} was yanked: {min(later)} is taken")
             version = min(later)
         document = await self._releases.document(source, version)

@@ -197,6 +197,11 @@ def _check_flow(path: str, key: str) -> str:
 
 
 def _replacement(name: str, data: Any) -> Replacement:
+    if isinstance(data, str):
+        raise UsageError(
+            f'[replace] "{plain(name)}" is not a table',
+            remedy=f'write "{plain(name)}" = {{ path = "{plain(data)}" }}, or {{ package = "…" }}',
+        )
     fields = Fields(data, f'[replace] "{plain(name)}"', ("path", "package"))
     path, package = fields.text("path", ""), fields.text("package", "")
     if bool(path) == bool(package):

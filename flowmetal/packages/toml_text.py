@@ -7,6 +7,7 @@ import tomllib
 from typing import Any, Final
 
 from flowmetal.errors import UsageError
+from flowmetal.permissions.texts import plain
 
 _NO_KEY: Final = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*")|(?:'[^'\n]*')|(?:#.*)""")
 _MOST_DOTS: Final = 64
@@ -25,9 +26,17 @@ def read_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"it is not TOML: {error}") from None
+        raise UsageError(f"it is not TOML: {error}", remedy=_remedy(text, str(error))) from None
     except (RecursionError, ValueError) as error:
         raise UsageError(f"it is not TOML that can be read: {type(error).__name__}") from None
+
+
+def _remedy(text: str, error: str) -> str:
+    """What helps where a name with dots and slashes, such as a package's, stands without quotes."""
+    found = re.search(r"at line (\d+), column", error)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    bare = re.match(r"\s*([a-z0-9.:-]+/[^\s\"=]+)\s*=", line)
+    return f'names of packages are written in quotes: "{plain(bare[1])}" = …' if bare else ""
 
 
 def toml_string(text: str) -> str:

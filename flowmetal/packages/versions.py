@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import total_ordering
 
 from flowmetal.errors import UsageError
-from flowmetal.package_ids import MAX_VERSION, SEMVER
+from flowmetal.package_ids import MAX_VERSION, SEMVER, guess_version
 from flowmetal.permissions.texts import plain
 
 
@@ -29,11 +29,14 @@ class Version:
         """
         found = SEMVER.fullmatch(text) if len(text) <= MAX_VERSION else None
         if found is None:
+            likely = guess_version(text)
             remedy = "a version has three numbers, such as 1.4.2, or 2.0.0-rc.1 before a release"
-            if "+" in text and SEMVER.fullmatch(text.partition("+")[0]):
-                remedy = f"versions of packages have no build metadata: write {text.partition('+')[0]}"
-            elif text[:1] in ("v", "=", "^", "~", ">") and SEMVER.fullmatch(text.lstrip("v=^~> ")):
-                remedy = f"write {text.lstrip('v=^~> ')}; it means this version or a later one of its line"
+            if likely and "+" in text:
+                remedy = f"versions of packages have no build metadata: write {likely}"
+            elif likely and text[:1] in ("^", "~", ">"):
+                remedy = f"write {likely}; in [requires] it means this version or a later one of its line"
+            elif likely:
+                remedy = f"a version has three numbers: write {likely}"
             raise UsageError(f"`{plain(text)}` is no version", remedy=remedy)
         major, minor, patch, prerelease = found.groups()
         return Version(int(major), int(minor), int(patch), tuple(prerelease.split(".")) if prerelease else ())

@@ -191,6 +191,8 @@ def parse_grant(option: str, text: str, world: World, *, denying: bool = False) 
     shown = f"`{option} {plain(text)}`"
     if equals or effect.isidentifier():
         check_effect(effect)
+    if text.startswith("-"):
+        raise UsageError(f"{shown}: an option is no grant", remedy=f"write {option} CLASS=WHAT, then the next option")
     if not resource:
         example = effect if effect in EXAMPLES else "read"
         what = EXAMPLES[example].lower().replace("name@host", "name and host")

@@ -58,7 +58,10 @@ def test_a_new_package_is_well_and_can_be_published_tested_and_run(cli: Cli) -> 
     ("argv", "said"),
     [
         (["new", "hello"], "write its host and path: flowmetal new pkg.example.org/v1/hello"),
-        (["new", "pkg.example.org/Hello"], "not allowed"),
+        (["new", "pkg.example.org/Hello"], "lower case"),
+        (["new", "pkg.example.org"], "flowmetal new pkg.example.org/v1/NAME"),
+        (["new", f"https://{NAME}"], f"write flowmetal new {NAME}"),
+        (["new", f"{NAME}@1.0.0"], f"write flowmetal new {NAME}; flowmetal.toml has that"),
         (["new", NAME, "."], ". is there already"),
         (["publish", "--to", "x"], "there is no flowmetal.toml"),
         (["publish"], "missing option '--to'"),
@@ -67,7 +70,7 @@ def test_a_new_package_is_well_and_can_be_published_tested_and_run(cli: Cli) -> 
         (["pkg", "serve", "nowhere"], "there is no directory nowhere"),
         (["pkg", "sevre"], "there is no command `sevre`, did you mean `serve`?"),
         (["docs", "nowhere"], "there is no directory nowhere"),
-        (["docs", "Example.org/x"], "begins with no host"),
+        (["docs", "Example.org/x"], "names of packages are in lower case"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -130,6 +133,36 @@ def test_what_is_published_says_what_it_may_need(here: Path, capsys: pytest.Capt
         "- net=a.example.org  (since 1.0.0)",
     ]
     assert list(json.loads((here / "flowmetal/index.json").read_bytes())["versions"]) == ["1.0.0"]
+
+
+def test_a_package_that_may_do_less_than_what_it_requires(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "")
+    for variable in ("FLOWMETAL_CACHE", "FLOWMETAL_HOME", "FLOWMETAL_REGISTRIES"):
+        monkeypatch.setenv(variable, str(here / variable.lower()))
+    needs = '[permissions]\nnet = ["a.org:443/GET", "*.b.org", "127.0.0.1"]\nread = ["in/x"]\nenv = ["HOME"]'
+    (here / "public").mkdir()
+    package(here, {"lib.flow": "x = 1\n"}, "1.0.0", needs)
+    assert run(["publish", "--to", "public"]) == 0
+    (here / "other").mkdir()
+    where = '[[registry]]\nprefix = ""\nurl = "file:../public"\n'
+    text = f'[package]\nname = "pkg.example.org/v1/other"\nversion = "1.0.0"\n{where}[requires]\n"{NAME}" = "1.0.0"\n'
+    (here / "other/lib.flow").write_text(f'load("{NAME}", "x")\n')
+    rows = [
+        ("", "env=HOME, net=*.b.org, net=127.0.0.1, net=a.org:443/GET, read=./in/x"),
+        ('net = ["*"]\nread = ["in"]\nenv = ["*"]', "net=127.0.0.1"),
+        ('net = ["a.org/GET,POST", "b.org", "127.0.0.1:*"]\nread = ["in/y"]', "env=HOME, net=*.b.org, read=./in/x"),
+        ('net = ["a.org:80", "*.org", "127.0.0.1"]\nread = ["."]\nenv = ["HOME"]', ""),
+    ]
+    capsys.readouterr()
+    for permissions, lacking in rows:
+        (here / "other/flowmetal.toml").write_text(f"{text}[permissions]\n{permissions}\n")
+        assert run(["publish", "other", "--to", "public", "--dry-run"]) == 0
+        warned = re.findall(r"warning: (.*)", capsys.readouterr().err)
+        said = f"{NAME} may need {lacking}, which [permissions] here lacks"
+        assert [each.partition(":")[0] for each in warned] == ([said.partition(":")[0]] if lacking else []), permissions
+        assert all(said in each for each in warned)
 
 
 def test_what_changes_while_it_is_checked_is_not_published(
@@ -215,7 +248,8 @@ def test_the_reference_of_a_package_that_is_published(
 ) -> None:
     for variable in ("FLOWMETAL_CACHE", "FLOWMETAL_HOME", "FLOWMETAL_REGISTRIES"):
         monkeypatch.setenv(variable, str(here / variable.lower()))
-    text = 'def _go_impl(fctx):\n    """Goes."""\n\ngo = flow(_go_impl, args = {"n": args.int(default = %d)})\n'
+    go = 'go = flow(_go_impl, args = {"n": args.int(default = %d)}, returns = args.int())\n'
+    text = f'def _go_impl(fctx):\n    """Goes."""\n\n{go}'
     trees = []
     for minor in range(2):
         folder = here / f"hello{minor}"
@@ -233,7 +267,7 @@ def test_the_reference_of_a_package_that_is_published(
         page = capsys.readouterr().out
         assert page.startswith(f"# {NAME}\n\nVersion 1.{minor}.0\n\n## lib.flow\n")
         assert "### flow `go(n)`\n\nGoes.\n\n| argument | type | |\n" in page
-        assert f"| `n` | int | [default {minor}] |" in page
+        assert f"| `n` | int | [default {minor}] |\n\nReturns `int`.\n" in page
     assert [path.name for path in (here / "project").iterdir()] == ["flowmetal.toml"]
 
 

@@ -125,7 +125,11 @@ LOADS = [
     (f'load("{DEPLOY}@1.0.1", "deploy")', f"flowmetal.toml requires {DEPLOY} 1.0.0"),
     (f'load("{DEPLOY}s", "deploy")', f"does not require {DEPLOY}s, did you mean `{DEPLOY}`?"),
     (f'load("{DEPLOY}", "deplay")', "deploy"),
-    (f'load("{DEPLOY}//../notify/lib.flow", "tell")', "leaves the program's root"),
+    (f'load("{DEPLOY}//../notify/lib.flow", "tell")', f"leaves the package {DEPLOY}"),
+    (f'load("{DEPLOY}@v1.0", "deploy")', "write @1.0.0:"),
+    (f'load("{DEPLOY}@1.0.0/k8s/names.flow", "name")', f'write "{DEPLOY}@1.0.0//k8s/names.flow"'),
+    (f'load("{DEPLOY}//k8s/names.flow@1.0.0", "name")', f'write "{DEPLOY}@1.0.0//k8s/names.flow"'),
+    (f'load("{DEPLOY}/k8s/names.flow", "name")', f'"{DEPLOY}/k8s//names.flow", of a package'),
     (f'load("{HOST}/V1/deploy", "deploy")', "names of packages are in lower case"),
 ]
 

@@ -46,7 +46,6 @@ def test_they_are_ordered_as_the_specification_orders_them() -> None:
     [
         ("", "three numbers"),
         ("1", "three numbers"),
-        ("1.2", "three numbers"),
         ("01.2.3", "three numbers"),
         ("1.2.3-", "three numbers"),
         ("1.2.3-01", "three numbers"),
@@ -57,6 +56,7 @@ def test_they_are_ordered_as_the_specification_orders_them() -> None:
         ("١.2.3", "three numbers"),
         ("9999999999.0.0", "three numbers"),
         ("1.2.3-" + "a" * 80, "three numbers"),
+        ("1.2", "write 1.2.0"),
         ("v1.2.3", "write 1.2.3"),
         ("^1.2.3", "write 1.2.3"),
         (">=1.2.3", "write 1.2.3"),
