@@ -137,13 +137,14 @@ def count_errs(journal: Journal, root_id: str) -> int:
     return count
 
 
-def awaited_messages(journal: Journal, root_id: str) -> dict[str, str]:
-    """The message that each run of a tree waits for, by its id; of those that wait for nothing beside it."""
-    found: dict[str, str] = {}
+def awaited_messages(journal: Journal, root_id: str) -> dict[str, list[str]]:
+    """The messages that the runs of a tree wait for, by the id of the run; of those that wait for any."""
+    found: dict[str, list[str]] = {}
     for header in [journal.require(root_id), *islice(journal.descendants(root_id), _MOST_LOOKED_AT)]:
-        if header.status == "waiting" and (action := journal.last_action(header.run_id)) is not None:
-            name = _received(journal, header.run_id, action)
-            found.update({header.run_id: name} if name else {})
+        if not header.is_finished:
+            run_id = header.run_id
+            names = [_received(journal, run_id, action) for action in open_actions(journal, run_id)]
+            found.update({run_id: list(dict.fromkeys(filter(None, names)))} if any(names) else {})
     return found
 
 

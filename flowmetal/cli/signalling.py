@@ -49,12 +49,13 @@ def signal(run_id: str, name: str, text: str | None, file: str | None, home: str
     return EXIT_OK
 
 
-def _misdirected(run_id: str, name: str, awaited: Mapping[str, str]) -> str:
+def _misdirected(run_id: str, name: str, awaited: Mapping[str, list[str]]) -> str:
     """What to say of a message that is kept, because the run waits for another one, or another run for it."""
     kept = f"it is kept until {run_id} receives `{name}`"
-    if awaited.get(run_id, name) != name:
-        return f"{run_id} waits for `{printable(awaited[run_id])}`, not `{name}`; {kept}"
-    others = [each for each, its in awaited.items() if its == name]
+    own = awaited.get(run_id, [name])
+    if name not in own:
+        return f"{run_id} waits for {', '.join(f'`{printable(each)}`' for each in own)}, not `{name}`; {kept}"
+    others = [each for each, names in awaited.items() if name in names]
     if others and run_id not in awaited:
         return f"{others[0]} waits for `{name}`, and not {run_id}: each run has messages of its own; {kept}"
     return ""

@@ -45,7 +45,7 @@ _REWRITTEN: Final = [
         r"`\2` got \1 more by position than it takes",
     ),
     (
-        re.compile(r"^Found ((?:`\w+` ?)+)extra named parameter\(s\) for call to (?:.*\.flow\.)?([\w.]+)"),
+        re.compile(r"^Found ((?:`\w+` )*`\w+`) ?extra named parameter\(s\) for call to (?:.*\.flow\.)?([\w.]+)"),
         r"`\2` does not take \1",
     ),
     (re.compile(r"^(Value `.{80}).*?` of type", re.DOTALL), r"\1…` of type"),

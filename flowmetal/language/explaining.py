@@ -9,7 +9,7 @@ from typing import Final
 
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.flows import FlowInfo
-from flowmetal.language.hints import CONTEXT_FIELDS
+from flowmetal.language.hints import CONTEXT_FIELDS, hint_for
 from flowmetal.language.host import HostError
 from flowmetal.language.labels import PRELUDE, is_carried, short_name
 from flowmetal.language.registry import GUARD, SCRIPT_NAME
@@ -104,6 +104,8 @@ def _about_implementation(
         lacks = first is not None and "ctx" not in first.group(1)
     if lacks:
         return "an implementation takes `fctx` first"
+    if hint_for(called[0].removeprefix("error: ")):
+        return ""  # what is said of its keyword is the better advice
     written = re.search(rf"^[ \t]*def {name}\(([^()]*)\)", source, re.MULTILINE)
     if written is None:
         return ""

@@ -25,7 +25,8 @@ _MESSAGE_HINTS: Final = _rules(
     (r"Unsupported format character", 'write `"{}".format(x)`, or `format_number(x, decimals)`'),
     (r"Not a valid identifier: `\w+:[^`]*[0-9.]", FORMS['f"{x:.2f}"']),
     (r"Not a valid identifier: `", FORMS['f"{x.y}"']),
-    (r"Found .*`(name|id|parent_close|retries|timeout)`.* extra named parameter",
+    (r"Found .*`(name|id|parent_close|idempotency_key|retr(ies|y_delay|y_on)|backoff|max_(retry_delay|parallel)"
+     r"|jitter|(schedule_)?timeout|give_up_on|on_failure)`.* extra named parameter",
      "settings of a start are given by `options(f, name = …)`"),
     (r"call stack overflow|Starlark call stack", "recursion is limited: use a loop"),
     (r"mutates an iterable|during iteration|borrowed for iteration", "loop over a copy: `for x in list(xs):`"),

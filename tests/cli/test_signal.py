@@ -46,8 +46,11 @@ def test_a_run_is_told_and_asked_killed_and_resumed(talking: Cli, here: Here) ->
     kept = here("signal", "t1", "word", "2")
     assert (kept.code, kept.err) == (0, "nobody drives t1 now; it is kept until: flowmetal resume t1\n")
     assert here("signal", "t1", "other", "--quiet").err == ""
-    assert "unread         3 messages: wrod, word, other\n" in here("show", "t1").out
-    assert here("show", "t1", "--json").json["unread_messages"] == 3
+    assert here("pause", "t1", "--quiet").code == 0
+    assert here("signal", "t1", "wrod").err.startswith("t1 waits for `word`, not `wrod`; ")
+    assert here("resume", "t1", "--leave", "--quiet").code == 0
+    assert "unread         4 messages: wrod, word, other\n" in here("show", "t1").out
+    assert here("show", "t1", "--json").json["unread_messages"] == 4
     assert here("query", "t1", "stage", "--json").json == {"got": {"n": [1, None, "é"]}}
     assert here("query", "t1", "stage").out == '{"got": {"n": [1, null, "é"]}}\n'
     assert here("query", "t1").out == 'stage  {"got": {"n": [1, null, "é"]}}\nlast   "second\\u001b[31m"\n'
@@ -63,6 +66,7 @@ def test_a_run_is_told_and_asked_killed_and_resumed(talking: Cli, here: Here) ->
         ("wrod", 0),
         ("word", 2),
         ("other", None),
+        ("wrod", None),
     ]
     assert here("query", "t1", "last").out == "second\\x1b[31m\n"
     assert talking("verify").code == 0
