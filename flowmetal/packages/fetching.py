@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MAX_REDIRECTS: Final = 5
 TOTAL_SECONDS: Final = 60.0
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_OFFLINE: Final = "--offline uses what is on this machine already"
+_ELSEWHERE: Final = (
+    f"a [[registry]] in flowmetal.toml says where else packages are, [replace] takes a folder; {_OFFLINE}"
+)
 _ABSENT: Final = frozenset((404, 410))
 _LOCAL: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _ANYWHERE: Final = tuple(networks.parse_network(text) for text in ("0.0.0.0/0", "::/0"))
@@ -64,9 +68,7 @@ class HttpFetch:
             if fault.kind == "denied":
                 remedy = "where packages come from must be public, but for a [[registry]] that you configure"
                 raise UnreachableError(f"{url}: {fault.message}", remedy=remedy) from None
-            raise UnreachableError(
-                f"{url}: {fault.message}", remedy="--offline uses what is on this machine already"
-            ) from None
+            raise UnreachableError(f"{url}: {fault.message}", remedy=_OFFLINE if is_trusted else _ELSEWHERE) from None
 
     async def _follow(self, at: Url, limit_bytes: int, is_trusted: bool, etag: str) -> Fetched | None:
         first = at

@@ -60,8 +60,9 @@ class Loading:
         releases, lacking = ({}, "") if self._terms.anew else await self._locked(roots, lock)
         if lacking or self._terms.anew:
             if self._terms.frozen and self._root.is_locked:
+                is_there = self._root.lock.exists()
                 raise NotLockedError(
-                    f"{lacking}, and {self._root.lock} is frozen",
+                    f"{lacking}, " + (f"and {self._root.lock} is frozen" if is_there else "for there is none yet"),
                     remedy="run once without --frozen (CI sets it) and commit the lock",
                 )
             releases = await self._selected(roots, lock)

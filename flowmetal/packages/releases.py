@@ -26,6 +26,7 @@ from flowmetal.packages.versions import Version
 
 _MOST_SEARCHED: Final = 64
 _AT_ONCE: Final = 16
+_KEPT: Final = "it was there when it was published: nothing is ever removed from a registry, so ask who keeps this one"
 
 
 class Releases:
@@ -54,13 +55,14 @@ class Releases:
     async def index(self, package: str) -> Index:
         """All versions that the package has, asked for once; offline, those that were last seen."""
         if package not in self._indexes:
-            data = await self._index_data(package, self.origins.base_of(package))
+            base = self.origins.base_of(package)
+            data = await self._index_data(package, base)
             try:
-                index = parse_index(data, f"the index of {package}")
+                index = parse_index(data, "")
                 if index.package != package:
-                    raise UsageError(f"the index of {package} is that of {index.package}")
+                    raise UsageError(f"it is that of {index.package}")
             except UsageError as error:
-                raise _refused(error) from None
+                raise _refused(f"the index of {package}", error, base) from None
             self._indexes[package] = index
         return self._indexes[package]
 
@@ -80,7 +82,7 @@ class Releases:
                     remedy=f"{base} is damaged, or is being changed at this moment",
                 )
             self.cache.put_document(data)
-        return self._parsed(data, package, version)
+        return self._parsed(data, package, version, base)
 
     async def release(self, package: str, version: Version, tree: str | None = None) -> Release:
         """The files of a version; ``tree`` is what its digest must be, if that is known.
@@ -133,7 +135,7 @@ class Releases:
             raise self._absent(f"{package} {version}", "no document of it")
         came = await self._get(base, document_path(version), MAX_DOCUMENT_BYTES)
         if came is None or came.data is None:
-            raise UnreachableError(f"{package} {version} is not at {base}", remedy="it was there when it was locked")
+            raise UnreachableError(f"{package} {version} is not at {base}", remedy=_KEPT)
         return came.data
 
     async def _files(self, package: str, version: Version, tree: str | None) -> dict[str, bytes]:
@@ -144,14 +146,14 @@ class Releases:
         else:
             # What it must be is known: any place that has it will do, and no index is needed.
             base = vendored or base
-            document = self._parsed(await self._document_data(base, package, version), package, version)
+            document = self._parsed(await self._document_data(base, package, version), package, version, base)
             if document.tree != tree:
                 raise changed(package, version, tree, document.tree, f"it was {tree} when it was first used or locked")
         if self._offline and base.directory is None:
             raise self._absent(f"{package} {version}", document.tree)
         came = await self._get(base, archive_path(document.archive.sha256), MAX_ARCHIVE_BYTES)
         if came is None or came.data is None:
-            raise UnreachableError(f"the archive of {package} {version} is not at {base}")
+            raise UnreachableError(f"the archive of {package} {version} is not at {base}", remedy=_KEPT)
         digest = hashlib.sha256(came.data).hexdigest()
         if digest != document.archive.sha256:
             again = "; `flowmetal pkg vendor` writes it again" if base == vendored else ""
@@ -178,13 +180,13 @@ class Releases:
         async with self._turns:
             return await self.origins.get(base, path, limit_bytes, etag)
 
-    def _parsed(self, data: bytes, package: str, version: Version) -> VersionDocument:
+    def _parsed(self, data: bytes, package: str, version: Version, base: Base) -> VersionDocument:
         try:
-            document = parse_document(data, f"the document of {package} {version}")
+            document = parse_document(data, "")
+            if (document.package, document.version) != (package, version):
+                raise UsageError(f"it is that of {document.package} {document.version}")
         except UsageError as error:
-            raise _refused(error) from None
-        if (document.package, document.version) != (package, version):
-            raise PackageError(f"the document of {package} {version} is that of {document.package} {document.version}")
+            raise _refused(f"the document of {package} {version}", error, base) from None
         return document
 
     def _absent(self, what: str, lacks: str) -> NotCachedError:
@@ -200,5 +202,6 @@ class Releases:
         return f"its newest version is {max(usable)}" if usable else "it has no version that may be used"
 
 
-def _refused(error: UsageError) -> PackageError:
-    return PackageError(error.message, place=error.place, remedy=error.remedy)
+def _refused(what: str, error: UsageError, base: Base) -> PackageError:
+    remedy = error.remedy or f"it came from {base}; is that a registry? One says 404 of what it does not have"
+    return PackageError(f"{what} is none: {error.message}", remedy=remedy)
