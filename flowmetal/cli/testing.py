@@ -130,21 +130,26 @@ async def _run_file(
     file: TestFile, limits: Limits, timeout: float, stop_at_first: bool, report: Report, spare: Launched | None
 ) -> None:
     left = list(file.names)
-    while left:
-        with tempfile.TemporaryDirectory(prefix="flowmetal-test-") as scratch, on_stage(Path(scratch), spare) as stage:
-            spare = None
-            try:
-                await stage.load(file, limits)
-            except FlowmetalError as error:
-                report.problem(FileProblem(file.file, error))
-                return
-            finally:
-                tell_of_packages(file.sources.files)
-            while left and not stage.is_spoilt:
-                tested = await stage.run(left.pop(0), str(file.sources.files.root), timeout)
-                report.add(file.file, tested, stage.journal)
-                if stop_at_first and not tested.passed:
+    with contextlib.closing(Lender(spare)) as lender:
+        while left:
+            with (
+                tempfile.TemporaryDirectory(prefix="flowmetal-test-") as scratch,
+                on_stage(Path(scratch), lender=lender) as stage,
+            ):
+                try:
+                    await stage.load(file, limits)
+                except FlowmetalError as error:
+                    report.problem(FileProblem(file.file, error))
                     return
+                finally:
+                    tell_of_packages(file.sources.files)
+                while left and not (stage.is_spoilt or stage.is_used):
+                    tested = await stage.run(left.pop(0), str(file.sources.files.root), timeout)
+                    report.add(file.file, tested, stage.journal)
+                    if stop_at_first and not tested.passed:
+                        return
+            if stage.is_spoilt:
+                lender.close()
 
 
 def _crash_files(files: list[TestFile], limits: Limits, timeout: float, stop_at_first: bool, report: Report) -> None:

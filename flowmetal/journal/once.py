@@ -130,6 +130,11 @@ def forget_claims(update: Update, root: str, most: int | None = None) -> int:
     return len(names)
 
 
+def has_claims(view: View) -> bool:
+    """Whether there is any in the home."""
+    return next(iter(view.scan("meta", _CLAIM, _CLAIM[:-1] + b"\1")), None) is not None
+
+
 def is_claim(key: bytes) -> bool:
     """Whether a key of ``meta`` is that of a claim."""
     return key.startswith(_CLAIM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flowmetal.engine.launching import Launched
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.settings import Limits
 
@@ -13,9 +14,13 @@ class Lender:
     """Spawns a worker, and gives the same one again to the next engine; ``close`` ends it.
 
     An engine closes with ``keep_workers``.  Within one event loop.
+
+    Args:
+        spare: a worker that is coming up, to be the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spare: Launched | None = None) -> None:
+        self._spare = spare
         self._worker: WorkerProcess | None = None
 
     def __call__(
@@ -29,7 +34,9 @@ class Lender:
         worker = self._worker
         if worker is None or not worker.is_alive or worker.limits != limits:
             self.close()
-            worker = self._worker = WorkerProcess(limits, on_messages, on_end)
+            spare, self._spare = self._spare, None
+            launched = spare if spare is not None and spare.limits == limits else None
+            worker = self._worker = WorkerProcess(limits, on_messages, on_end, launched)
         else:
             worker.serve(on_messages, on_end)
         return worker

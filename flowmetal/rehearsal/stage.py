@@ -27,6 +27,7 @@ from flowmetal.engine.supply import SourceProvider
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError
 from flowmetal.journal.journal import Journal
+from flowmetal.journal.once import has_claims
 from flowmetal.journal.store import Store
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.decision import decide_all
@@ -78,11 +79,20 @@ class CrashFinding:
 
 
 class Stage:
-    """One engine; see ``on_stage``."""
+    """One engine; see ``on_stage``.
+
+    Attributes:
+        journal: where the tests' runs are.
+        is_spoilt: whether something went wrong, so that neither it nor its worker serves another test.
+        is_used: whether its journal holds what another test could find: runs that were started by themselves, and keys
+            by which something is done once.
+    """
 
     def __init__(self, make: MakeEngine, journal: Journal, clock: SimulatedClock, world: list[World]) -> None:
         self.journal = journal
         self.is_spoilt = False
+        self.is_used = False
+        self._own: set[bytes] = set()
         self._engine = engine = make(self._ask_flow)
         self._clock = clock
         self._world = world
@@ -114,6 +124,7 @@ class Stage:
         assert self._program is not None
         self._world[0] = World()
         self._clock.rewind()
+        self._own.add(name.encode())
         flow = next(each for each in self._program.flows.values() if each.label == MAIN and each.name == name)
         nonce = blake2b(name.encode(), digest_size=16).digest()
         request = RunRequest(name, flow.reference, name, _NO_ARGS, GrantSet(), base_dir, nonce=nonce)
@@ -129,7 +140,10 @@ class Stage:
     async def _ask_flow(self, reference: str, args: Arguments) -> Wire:
         """The Result of a flow of the test that answers for an effect; a root run of its own."""
         program = self._engine.program_of(self._engine.owned[0])
-        run_id = f"answer-{sum(1 for _ in self.journal.roots())}"
+        count = sum(1 for _ in self.journal.roots())
+        while self.journal.header(run_id := f"answer-{count}") is not None:
+            count += 1
+        self._own.add(run_id.encode())
         call = pack([[], list(chain.from_iterable(args.items()))])
         flow = program.flows[reference]
         self._engine.begin(program, RunRequest(run_id, reference, flow.name, call, GrantSet(), "/"))
@@ -154,7 +168,13 @@ class Stage:
             self.is_spoilt = error is not None
         for root_id in self._engine.owned:
             self._engine.cancel(root_id, "its test has ended")
+        self.is_used = self._holds_more()
         return Tested(name, result, self._world[0], time.perf_counter() - began, error)
+
+    def _holds_more(self) -> bool:
+        with self.journal.store.view() as view:
+            roots = {key.partition(b".")[0] for key, _ in view.scan("runs")}
+            return not roots <= self._own or has_claims(view)
 
 
 def _result_of(outcome: Outcome) -> tuple[Wire, FlowmetalError | None]:

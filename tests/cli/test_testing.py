@@ -391,3 +391,48 @@ def test_what_is_interrupted_is_summed_up(cli: Cli, number: signal.Signals, code
     assert (done.code, done.err) == (code, "")
     assert "1 passed, interrupted in " in done.out
     assert [path.name for path in cli.folder.iterdir()] == ["a_test.flow"]
+
+
+APART = """
+work = flow(lambda fctx: unwrap(fctx.actions.write("x", "y")))
+
+def _ship(fctx):
+    unwrap(fctx.actions.start(options(work, id = "order-1")))
+    fctx.actions.sleep("1s")
+
+ship = flow(_ship)
+quick = flow(lambda fctx, path: "by flow " + path)
+
+def test_a_run_of_its_own(t):
+    t.answer(effects.write)
+    assert_ok(ship())
+    assert_eq(len(t.calls(effects.write)), 1)
+
+def test_a_run_of_its_own_again(t):
+    test_a_run_of_its_own(t)
+
+def test_once(t):
+    t.answer(effects.write)
+    assert_ok(options(work, idempotency_key = "k")())
+    assert_eq(len(t.calls(effects.write)), 1)
+
+def test_once_again(t):
+    test_once(t)
+
+def test_the_names_of_others_are_taken(t):
+    t.answer(effects.write)
+    t.answer(effects.read, by = quick)
+    for name in ["test_last", "test_once", "answer-2", "answer-4", "answer-5"]:
+        unwrap(t.fctx.actions.start(options(work, id = name)))
+    assert_eq(effects.read("x"), Ok("by flow x"))
+    unwrap(t.fctx.actions.start(options(work, id = "answer-8")))
+    assert_eq(effects.read("y"), Ok("by flow y"))
+
+def test_last(t):
+    pass
+"""
+
+
+def test_a_test_finds_nothing_of_the_one_before(flowmetal: Flowmetal) -> None:
+    done = flowmetal("test", "-v", apart_test=LOAD + APART)
+    assert (done.code, done.out.count(" passed\n")) == (0, 6), done
