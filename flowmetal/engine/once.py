@@ -65,6 +65,8 @@ class Once:
         self._begin = begin
         self._held: dict[str, dict[int, Claim]] = {}
         self._asked: dict[str, dict[int, _Asked]] = {}
+        # Those of them that wait for a Result, by their key.
+        self._waiting: dict[str, dict[tuple[str, int], _Asked]] = {}
 
     def take_up(self, root_id: str) -> None:
         """Learns which keys the tree of a root holds that is taken up."""
@@ -86,7 +88,13 @@ class Once:
 
     def withdraw(self, run_id: str, number: int) -> bool:
         """Forgets an action that waits for a key; False if it does not."""
-        return _take(self._asked, run_id, number) is not None
+        asked = _take(self._asked, run_id, number)
+        if asked is None:
+            return False
+        waiting = self._waiting.get(asked.claim.key, {})
+        if waiting.pop(asked.claim.place, None) is not None and not waiting:
+            del self._waiting[asked.claim.key]
+        return True
 
     def settle(self, run_id: str, number: int, value: bytes) -> None:
         """Writes the Result of the action that holds a key, in the transaction that this is told in."""
@@ -98,11 +106,13 @@ class Once:
         else:
             done = replace(claim, value=self._ledger.field(run_id, value))
             self._ledger.writer.decide(lambda update: once.put_claim(update, done))
-        self.look()
+        if claim.key in self._waiting:
+            self._ledger.when_durable(lambda: self._look_at([claim.key]))
 
     def end(self, run_id: str) -> None:
         """A run, or an attempt at it, ends: what it holds and has no Result yet will have none."""
-        self._asked.pop(run_id, None)
+        for number in list(self._asked.get(run_id, ())):
+            self.withdraw(run_id, number)
         for number in list(self._held.get(run_id, ())):
             key = self._held[run_id][number].key
             message = f"the run {run_id}, which held the key {key!r}, was ended before there was a result"
@@ -110,27 +120,27 @@ class Once:
 
     def forget_tree(self, root_id: str) -> None:
         """Drops what is in memory of a root and all below it."""
-        for run_id in [each for each in (*self._asked, *self._held) if root_of(each) == root_id]:
-            self._asked.pop(run_id, None)
-            self._held.pop(run_id, None)
+        for run_id in [each for each in self._asked if root_of(each) == root_id]:
+            for number in list(self._asked[run_id]):
+                self.withdraw(run_id, number)
+        for run_id in [each for each in self._held if root_of(each) == root_id]:
+            del self._held[run_id]
 
     def look(self) -> None:
         """Something was written: whoever waits may have its Result now."""
-        if self._waiting():
-            self._ledger.when_durable(self._look_now)
+        if self._waiting:
+            self._ledger.when_durable(lambda: self._look_at(list(self._waiting)))
 
     # -- deciding --------------------------------------------------------------------------------------
 
-    def _waiting(self) -> list[_Asked]:
-        return [asked for table in self._asked.values() for asked in table.values() if asked.decision == "wait"]
-
-    def _look_now(self) -> None:
-        waiting = self._waiting()
+    def _look_at(self, keys: list[str]) -> None:
         with self._ledger.journal.store.view() as view:
-            found = [once.read_claim(view, asked.claim.key) for asked in waiting]
-            news = [each is None or each.value is not None or _is_gone(view, each) for each in found]
-        for asked, is_news in zip(waiting, news, strict=True):
-            if is_news:
+            found = {key: once.read_claim(view, key) for key in keys}
+            news = [
+                key for key, each in found.items() if each is None or each.value is not None or _is_gone(view, each)
+            ]
+        for key in news:
+            for asked in self._waiting.pop(key, {}).values():
                 self._ask(asked)
 
     def _ask(self, asked: _Asked) -> None:
@@ -165,6 +175,8 @@ class Once:
             refusal = _endless(update, found, mine)
             asked.decision = "refused" if refusal else "wait"
             asked.value = _failure(asked, refusal) if refusal else b""
+            if not refusal:
+                self._waiting.setdefault(mine.key, {})[mine.place] = asked
 
     def _is_done_anew(self, update: Update, found: Claim, asked: _Asked) -> bool:
         if found.value is None or found.place == asked.claim.place:

@@ -307,3 +307,28 @@ def test_a_large_result_is_given_too(lab: Lab) -> None:
     assert [value_of(lab.run(text, run_id)) for run_id in ("one", "two")] == [100_000] * 2
     assert lab.journal.require("two").result == pack({"result": [True, 100_000, None]})
     assert list(lab.journal.verify()) == []
+
+
+def test_who_waits_for_a_key_is_looked_at_when_that_has_a_result(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not whenever any key has one: what many keys cost grows with their number, and not with its square."""
+    looks = 0
+    read_claim = once.read_claim
+
+    def counted(view: Any, key: str) -> Any:
+        nonlocal looks
+        looks += 1
+        return read_claim(view, key)
+
+    monkeypatch.setattr(once, "read_claim", counted)
+    text = """
+def _slow(fctx, n):
+    fctx.actions.sleep("1ms")
+    return n
+
+slow = flow(_slow)
+""" + main_of(
+        'return sum([unwrap(it) for it in a.wait([a.run(options(slow, idempotency_key = "k%d" % (n // 2)), n // 2)'
+        " for n in range(400)])])"
+    )
+    assert value_of(lab.run(text)) == 2 * sum(range(200))
+    assert looks < 10 * 400
