@@ -159,7 +159,8 @@ def _driver(found: Explanation, now_ms: int) -> Iterator[str]:
 def _ending(header: Header, home: str | None) -> Iterator[str]:
     """That a run has been ended and still cleans up, or handles its failure."""
     if header.ending:
-        until = f", at most until {show_moment(header.ends_by_ms)}" if header.ends_by_ms is not None else ""
+        ends_by_ms = None if header.is_root else header.ends_by_ms
+        until = f", at most until {show_moment(ends_by_ms)}" if ends_by_ms is not None else ""
         what = "handles its failure" if header.ending == "failed" else "cleans up"
         yield f"{header.run_id} is being ended and {what}{until}"
         yield f"  to end it at once: {with_home(f'flowmetal cancel {header.run_id} --now', home)}"

@@ -58,12 +58,11 @@ def packed_policy(settings: Wire) -> bytes:
 def with_deadline(header: Header, now_ms: int) -> Header:
     """The header of a run whose attempt begins now: by when it must have ended."""
     policy = policy_of(header)
-    ends = [header.deadline_ms] if header.is_root and header.attempt == 1 else []
+    ends = [header.ends_by_ms]
     if policy.timeout_seconds is not None:
         ends.append(now_ms + int(policy.timeout_seconds * 1_000))
     if policy.schedule_timeout_seconds is not None:
         ends.append(header.created_ms + int(policy.schedule_timeout_seconds * 1_000))
-    ends.append(header.ends_by_ms)
     known = [end for end in ends if end is not None]
     return replace(header, deadline_ms=min(known)) if known else header
 

@@ -98,7 +98,8 @@ class Cancelling:
         header = self._ledger.journal.header(run_id) if self._ledger.commit() else None
         if header is None or header.is_finished:
             return
-        at_once = bool(header.ending) or (header.ends_by_ms is not None and header.ends_by_ms <= self._ledger.now_ms)
+        is_cleanup = header.ends_by_ms is not None and not header.is_root
+        at_once = bool(header.ending) or (is_cleanup and (header.ends_by_ms or 0) <= self._ledger.now_ms)
         self.cancel_tree(run_id, "its time is up", kind="timeout", at_once=at_once)
 
     def end_tree(self, header: Header, failure: Failure, reason: str, *, at_once: bool = False) -> None:

@@ -99,12 +99,19 @@ class Endings:
         self._put(ending.header)
 
     def handle_failure(self, header: Header, value: bytes) -> bool:
-        """Starts the handler of a run that ended in Err for good; False if it has none."""
+        """Starts the handler of a run that ended in Err for good; False if it has none.
+
+        The deadline of a root holds for it too.  Where it is over, a handler has as long as cleanups have.
+        """
         handler = policy_of(header).on_failure
-        if handler is None or header.ends_by_ms is not None or not self._ledger.commit():
+        is_cleanup = header.ends_by_ms is not None and not header.is_root
+        if handler is None or is_cleanup or not self._ledger.commit():
             return False
+        deadline_ms, now_ms = header.ends_by_ms, self._ledger.now_ms
+        if deadline_ms is not None and deadline_ms <= now_ms:
+            deadline_ms = now_ms + int(self._runs.roots[header.run_id].limits.cleanup_seconds * 1_000)
         self._runs.forget(header.run_id)
-        self.begin(header, value, HANDLING, waits_for=set())
+        self.begin(header, value, HANDLING, waits_for=set(), deadline_ms=deadline_ms)
         return True
 
     def _below(self, run_id: str) -> Iterable[Header]:

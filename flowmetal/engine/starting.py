@@ -89,6 +89,7 @@ def start_request(request: RunRequest, program: ProgramState, now_ms: int) -> St
         program=program_digest(digests.items()),
         main=program.main,
         deadline_ms=request.deadline_ms,
+        ends_by_ms=request.deadline_ms,
         labels=dict(request.labels),
         args_digest=hashlib.sha256(request.args).hexdigest(),
         grants_digest=grants.digest(),

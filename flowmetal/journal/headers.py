@@ -36,8 +36,8 @@ class Header:
     after the event ``attempt_seq`` and the action ``attempt_base``.  ``policy`` are encoded settings, b"" for none.
     ``deferred`` is 1 if the present attempt has registered cleanups.  ``ending`` says how far a run is whose flow has
     ended while something is still done for it, ``result`` being what it will end with: "cancelled" or "err" while its
-    cleanups run, which will be its status, "failed" while its failure is handled.  By ``ends_by_ms`` a cleanup that
-    runs on account of a cancel must have ended, in whatever attempt.
+    cleanups run, which will be its status, "failed" while its failure is handled.  By ``ends_by_ms`` a root that was
+    started with a deadline, or a cleanup that runs on account of a cancel, must have ended, in whatever attempt.
     Results are taken over from the run ``rerun_of``, "" for none, up to the event ``rerun_upto``, 0 for all.
     ``life`` counts from 1; a later one began with the event ``life_seq``.
     ``started_by`` is the run whose flow started a root, "" if that was a person.

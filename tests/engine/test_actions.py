@@ -253,3 +253,42 @@ def test_a_full_store_stops_the_run_and_nothing_is_lost(lab: Lab) -> None:
     assert len(after) <= 6
     assert after[: len(done)] == done
     assert unpack(lab.journal.require("r").result)["result"][1] == "done"
+
+
+@pytest.mark.parametrize("pause", ["10ms", "1h"])
+def test_a_deadline_holds_for_all_attempts_together(lab: Lab, pause: str) -> None:
+    text = f"""
+def _again(fctx):
+    fctx.actions.sleep("150ms")
+    fail("no")
+
+again = flow(_again, retries = 1000, retry_delay = "{pause}", backoff = "constant")
+"""
+    outcome = lab.run(text, name="again", seconds=20, deadline_ms=int(time.time() * 1_000) + 500)
+    assert failure_of(outcome).kind == ("failed" if pause == "1h" else "timeout")
+    assert (outcome.header.attempt > 1) == (pause != "1h")
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "cleanup_seconds"), [('fail("no")', "failed", 300.0), ('fctx.actions.sleep("1h")', "timeout", 0.3)]
+)
+def test_a_deadline_holds_for_who_is_told_of_the_failure(
+    lab: Lab, work: str, kind: str, cleanup_seconds: float
+) -> None:
+    """If it is over already, the handler has the time that cleanups have."""
+    lab.limits = Limits(cleanup_seconds=cleanup_seconds)
+    text = f"""
+def _told(fctx, failure, run):
+    unwrap(fctx.actions.append("log.txt", "told\\n"))
+    fctx.actions.sleep("1h")
+
+told = flow(_told)
+
+def _work(fctx):
+    {work}
+
+work = flow(_work, on_failure = told)
+"""
+    deadline_ms = int(time.time() * 1_000) + 700
+    assert failure_of(lab.run(text, name="work", seconds=20, deadline_ms=deadline_ms)).kind == kind
+    assert (lab.base / "log.txt").read_text() == "told\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -515,3 +517,40 @@ def test_a_run_takes_its_unread_messages_to_another_home(lab: Lab, tmp_path: Pat
     assert value_of(other.resume()) == "x" * 30_000
     assert list(journal.verify()) == []
     other.store.close()
+
+
+def test_what_an_engine_knew_of_a_run_that_it_let_go_is_not_believed_later(lab: Lab) -> None:
+    """Between a worker's death and the next worker nobody evaluates the run; another engine then reads a message."""
+    text = main_of(
+        """
+first = unwrap(a.receive("n"))
+total = 0
+for n in range(600000):
+    total += n
+second = unwrap(a.receive("n"))
+unwrap(a.receive("go"))
+return [first, second, unwrap(a.receive("n"))]
+"""
+    )
+
+    async def life() -> Wire:
+        with lab.engine() as engine:
+            await lab.start(engine, text)
+            await until(lambda: lab.journal.header("r.1") is not None)
+            for number in range(3):
+                send(lab, "r.1", "n", number)
+            await until(lambda: sum(event.kind == "result" for event in lab.events("r.1")) == 1)
+            (pid,) = engine.worker_pids()
+            os.kill(pid, signal.SIGKILL)
+            while engine.worker_pids() == [pid]:
+                await asyncio.sleep(0)
+            engine.pause("r", "to see who remembers what")
+            assert (await engine.outcome("r")).error is not None
+            with lab.engine() as other:
+                other.adopt("r")
+                await until(lambda: sum(event.kind == "result" for event in lab.events("r.1")) == 2)
+            engine.adopt("r")
+            send(lab, "r.1", "go")
+            return await end_of(engine)
+
+    assert in_loop(life) == [0, 1, 2]
