@@ -177,9 +177,21 @@ class InternalError(FlowmetalError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a person who typed ``name`` most likely meant, or None."""
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """The candidate that a person who typed ``name`` most likely meant, or None.
+
+    What all options, or all flow files, have in common makes no two of them alike.
+    """
+    bare = {_bare(each): each for each in candidates}
+    wanted = _bare(name)
+    matches = difflib.get_close_matches(wanted, list(bare), n=1, cutoff=0.6)
+    if not matches and len(wanted) > 2:
+        begun = [each for each in bare if each.startswith(wanted)]
+        matches = begun if len(begun) == 1 else []
+    return bare[matches[0]] if matches else None
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("--").removesuffix(".flow")
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

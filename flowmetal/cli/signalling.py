@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from flowmetal.cli.driving import journal_drives
+from flowmetal.cli.questions import latest_questions
 from flowmetal.cli.reading import awaited_messages, open_existing
 from flowmetal.cli.text import json_text, printable, with_home
 from flowmetal.errors import EXIT_OK, UsageError, ValueCodecError, did_you_mean
@@ -42,6 +43,8 @@ def signal(run_id: str, name: str, text: str | None, file: str | None, home: str
         return EXIT_OK
     if note := _misdirected(run_id, name, awaited):
         print(note, file=sys.stderr)
+    elif run_id not in awaited and (asked := latest_questions(journal, [run_id])):
+        print(f"{run_id} asks a person, and takes no message for that: {asked[0].command(home)}", file=sys.stderr)
     root = journal.require(root_of(run_id))
     if not header.is_finished and not journal_drives(journal, root):
         resume = with_home(f"flowmetal resume {root.run_id}", home)

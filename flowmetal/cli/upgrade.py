@@ -27,10 +27,14 @@ def command(
     from flowmetal.cli.upgrading import upgrade
 
     *run_ids, file = targets
+    problem = ""
     if all_runs == bool(run_ids):
         problem = "runs are named and --all is given" if run_ids else "no run is named"
         if not all_runs and not file.endswith(".flow"):
             problem = f"no file is named after the run `{file}`"
+    elif not file.endswith(".flow") and any(each.endswith(".flow") for each in run_ids):
+        problem = "the file comes last"
+    if problem:
         raise UsageError(
             problem, remedy="`flowmetal upgrade RUN… FILE` or `flowmetal upgrade --all FILE`; `flowmetal ps` lists runs"
         )

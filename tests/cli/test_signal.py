@@ -125,3 +125,13 @@ def test_a_message_that_is_too_large(talking: Cli, here: Here) -> None:
     assert "error: the message is 300,005 bytes encoded; the limit `message_bytes` is 256KiB" in done.err
     assert "help: write large data to a file and send its path" in done.err
     assert talking("verify").code == 0
+
+
+def test_a_person_is_not_a_message(cli: Cli, here: Here) -> None:
+    cli.file("ask.flow", 'main = flow(lambda fctx: fctx.actions.input("Go?"))\n')
+    process = cli.start("run", "ask.flow:main", "--id", "a1")
+    until(lambda: "flowmetal answer a1" in here("explain", "a1").out)
+    note = "a1 asks a person, and takes no message for that: flowmetal answer a1 ANSWER --action 1\n"
+    assert here("signal", "a1", "go").err == note
+    process.kill()
+    process.communicate()

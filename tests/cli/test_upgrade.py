@@ -84,6 +84,7 @@ def test_it_moves_explains_or_leaves(killed: Cli, here: Here) -> None:
 
 REFUSED = [
     (["nap.flow"], "no run is named"),
+    (["nap.flow", "nap"], "the file comes last"),
     (["nap"], "no file is named after the run `nap`"),
     (["nap", "nap.flow", "--all"], "runs are named and --all is given"),
     (["none", "nap.flow"], "there is no run `none`"),
