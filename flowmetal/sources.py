@@ -11,6 +11,7 @@ from typing import Final
 
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
 from flowmetal.language.labels import PRELUDE_MAIN, carried_file, is_carried
+from flowmetal.language.package_loads import is_package_load
 from flowmetal.language.scan import MAX_SOURCE_BYTES, decode_source
 from flowmetal.package_graph import PackageSource
 
@@ -141,6 +142,12 @@ def locate(file: str, prelude: Path, plugged_in: tuple[str, ...] = ()) -> tuple[
         UsageError: no such file, a directory, or not a ``.flow`` file.
     """
     path = Path(file)
+    if is_package_load(file) and not os.path.exists(file.partition("/")[0]):
+        folder_part, slash, last = file.rpartition("/")
+        load = folder_part + slash + last.partition(":")[0]
+        raise UsageError(
+            f"{file} names a package, and no file", remedy=f'write a file with load("{load}", …) in it, and run that'
+        )
     if path.suffix != ".flow":
         raise UsageError(
             f"{file} is not a .flow file", remedy="flow files end in .flow; a flow of one is named FILE.flow:NAME"

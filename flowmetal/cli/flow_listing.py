@@ -87,10 +87,12 @@ def find(program: ProgramState, file: str, name: str) -> FlowInfo:
         )
     elsewhere = [flow for flow in program.flows.values() if name == name_of(flow) and not is_prelude(flow.label)]
     if elsewhere:
-        other = short_name(elsewhere[0].label)
-        raise UsageError(
-            f"the flow `{name}` is not of {file} but of {other}", remedy=f"run it there: flowmetal run {other}:{name}"
-        )
+        label = elsewhere[0].label
+        other = short_name(label)
+        remedy = f"run it there: flowmetal run {other}:{name}"
+        if not label.startswith("//"):
+            remedy = f"a flow of a package is run by one of your own: call it in {file}"
+        raise UsageError(f"the flow `{name}` is not of {file} but of {other}", remedy=remedy)
     names = [name_of(flow) for flow in flows]
     raise UsageError(
         f"{file} has no flow `{name}`{did_you_mean(name, names)}", remedy=commands(program, file, "its flows are:")

@@ -243,6 +243,8 @@ def test_a_run_of_a_flow_of_a_package_becomes_a_test(person: Cli, registry: Path
         person.file("flowmetal.toml", manifest)
         person.file("main.flow", f'load("{package}{at}", "greet")\nif __name__ == "__flow__":\n    greet()\n')
         assert person("run", "main.flow", "--id", run_id).code == 0
+        refused = person("run", "main.flow:greet")
+        assert (refused.code, "a flow of a package is run by one of your own" in refused.err) == (2, True), refused
         assert person("fixture", run_id, "-o", f"{run_id}_test.flow").code == 0
         assert f'load("{package}{at}", "greet")' in person.text(f"{run_id}_test.flow")
         shutil.rmtree(person.folder / "cache")
@@ -251,3 +253,7 @@ def test_a_run_of_a_flow_of_a_package_becomes_a_test(person: Cli, registry: Path
     (person.folder / "flowmetal.lock").unlink()
     done = person("test", "--crash-everywhere", "project_test.flow")
     assert (done.code, f"note: flowmetal.lock: {package} 1.0.0" in done.err) == (0, True), done
+    for target in (f"{package}@1.0.0:greet", f"{package}//lib.flow:greet", package):
+        refused = person("run", target)
+        load = target.removesuffix(":greet")
+        assert (refused.code, f'write a file with load("{load}", …) in it' in refused.err) == (2, True), refused
