@@ -112,7 +112,10 @@ async def _make(making: _Making) -> str:
                 if not failed:
                     return text
                 if not fresh or any(each.world.missing or each.error is not None for each in failed):
-                    remedy = "what the flow asks for depends on time or chance, or its text has changed since"
+                    remedy = (
+                        "what the flow asks for depends on time or chance, another run had done it under an "
+                        "idempotency_key, or its text has changed since"
+                    )
                     raise UsageError(_why_not(failed[0]), remedy=remedy)
                 loose |= {each.name: "it is not the same every time" for each in fresh}
     finally:

@@ -49,7 +49,9 @@ def test_a_run_in_another_terminal(slow: Cli, here: Here) -> None:
     assert (first.code, first.out) == (3, "")
     assert "error: the run `r1` is paused: the disk is full\n  help: `flowmetal resume r1` goes on with it" in first.err
 
-    assert here("resume", "--all").err.startswith("flowmetal: no interrupted runs"), "nobody takes it up"
+    left = here("resume", "--all").err
+    assert left.startswith("flowmetal: no interrupted runs"), "nobody takes it up"
+    assert left.endswith("; 1 paused, which `flowmetal resume RUN` goes on with\n")
     again = here(*RUN)
     assert (again.code, "the run `r1` is paused" in again.err) == (3, True), again.err
     (row,) = here("ps", "--json").lines
