@@ -50,6 +50,8 @@ class Loading:
         manifest = self._root.manifest
         lock = read_lock_file(self._root.lock)
         requires = None if manifest is None else {name: str(least) for name, least in manifest.requires.items()}
+        if manifest is not None and manifest.package is not None:
+            _refuse_itself(manifest.package.name, requests)
         if manifest is None:
             roots = await self._asked(requests, lock)
         elif self._terms.anew or any(request.package in manifest.requires for request in requests):
@@ -188,3 +190,11 @@ class Loading:
         if locked is not None and locked.version == version:
             return locked.tree
         return self._first_use.tree_of(self._root.source(package), version)
+
+
+def _refuse_itself(package: str, requests: Sequence[Request]) -> None:
+    if any(request.package == package for request in requests):
+        raise PackageError(
+            f"this is {package} itself, and a package does not load itself by name",
+            remedy='write "./file.flow", from this file\'s folder, or "//folder/file.flow", from the package\'s root',
+        )

@@ -103,6 +103,7 @@ def package(folder: Path, files: Files, version: str = "1.0.0", more: str = "") 
         ({"lib.flow": "x = 1 +\n"}, "lib.flow:1", 1),
         ({"lib.flow": "x = 1\n", "other.flow": "y = unknown\n"}, "other.flow:1:5", 1),
         ({"lib.flow": 'load("./other.flow", "x")\n'}, "there is no file", 1),
+        ({"lib.flow": f'load("{NAME}//other.flow", "x")\n'}, "a package does not load itself by name", 2),
         ({"lib.flow": "x = 1\r\n"}, "lib.flow:1", 2),
     ],
 )
