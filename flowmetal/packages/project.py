@@ -13,7 +13,7 @@ from typing import Final
 from flowmetal.errors import DigestError, UsageError, did_you_mean
 from flowmetal.package_graph import Graph, Request
 from flowmetal.packages.archive import pack_archive
-from flowmetal.packages.files import read_limited, read_lock_file, replace_file
+from flowmetal.packages.files import read_limited, read_lock_file, replace_file, turn_in
 from flowmetal.packages.late import Conduct, PackagesOnDemand
 from flowmetal.packages.layout import base_path
 from flowmetal.packages.lock import LOCK_FILE, Lock
@@ -80,6 +80,10 @@ class Project:
         Raises:
             FlowmetalError: the packages cannot be had as they are required then.
         """
+        with turn_in(self.root):
+            return self._changed(changes, conduct)
+
+    def _changed(self, changes: Mapping[str, Version | None], conduct: Conduct) -> list[str]:
         path = self.root / MANIFEST
         before = read_limited(path, _MAX_BYTES).decode("utf-8") if path.exists() else None
         try:

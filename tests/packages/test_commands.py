@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from flowmetal.cli import project_packages
 from flowmetal.cli.main import run
+from flowmetal.packages.files import turn_in
 from tests.packages.registry import DEPLOY, HOST, NOTIFY, files_of, list_document, publish, put
 
 Pkg = Callable[..., tuple[int, str, str]]
@@ -141,6 +144,17 @@ def test_what_goes_wrong_changes_nothing(pkg: Pkg, project: Path, tmp_path: Path
         assert (code, "there is no flowmetal.toml here" in err) == (2, True), (args, err)
     assert pkg("add", f"{HOST}/v1/nobody", "--offline")[0] == 7
     assert list(project.iterdir()) == []
+
+
+def test_two_who_add_at_once(project: Path, registry: Path) -> None:
+    command = [sys.executable, "-m", "flowmetal", "pkg", "add"]
+    with turn_in(project):
+        adding = [subprocess.Popen([*command, f"{package}@1.0.0"]) for package in (DEPLOY, NOTIFY)]
+        with pytest.raises(subprocess.TimeoutExpired):
+            adding[0].wait(0.7)
+    assert [each.wait() for each in adding] == [0, 0]
+    text = (project / "flowmetal.toml").read_text()
+    assert (f'"{DEPLOY}" = "1.0.0"' in text, f'"{NOTIFY}" = "1.0.0"' in text) == (True, True), text
 
 
 def test_verify_finds_what_was_yanked_or_changed(pkg: Pkg, registry: Path) -> None:
