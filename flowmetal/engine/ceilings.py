@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flowmetal.errors import UsageError
@@ -21,6 +22,13 @@ def under_ceilings(grants: GrantSet, graph: Graph | None, base_dir: str) -> Gran
         for member in members
     )
     return replace(grants, ceilings=ceilings)
+
+
+def with_later_packages(grants: GrantSet, packages: Iterable[str]) -> GrantSet:
+    """The grants of a run whose code has ``packages``: one that came later, with other code, may need nothing."""
+    said = dict(grants.ceilings)
+    later = tuple((package, GrantSet()) for package in packages if package not in said)
+    return replace(grants, ceilings=(*grants.ceilings, *later)) if later else grants
 
 
 def _grants(text: str, base_dir: str) -> tuple[Grant, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flowmetal.engine.attempts import packed_policy, with_deadline
-from flowmetal.engine.ceilings import under_ceilings
+from flowmetal.engine.ceilings import under_ceilings, with_later_packages
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.programs import Programs, program_key
 from flowmetal.engine.supply import packages_of
@@ -116,6 +116,8 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
     grants = GrantSet.from_data(fields["grants"])
     if grants.digest() != header.grants_digest:
         grants = _current_grants(journal, header.run_id, grants)
+    packages = fields.get("packages", [])
+    grants = with_later_packages(grants, [package for package, *_ in packages])
     limits = Limits.from_data(fields["limits"])
     key = program_key(header.program, header.grants_digest, limits)
     program = programs.pinned(
@@ -123,7 +125,7 @@ def root_state(journal: Journal, programs: Programs, header: Header) -> RootStat
         fields["main"],
         lambda: {label: journal.code(digest) for label, digest in fields["program"]},
         limits,
-        fields.get("packages", []),
+        packages,
     )
     return RootState(header, program, fields["nonce"], grants, fields["base_dir"], limits, fields.get("on_deny", ""))
 

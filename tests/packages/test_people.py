@@ -257,3 +257,19 @@ def test_a_run_of_a_flow_of_a_package_becomes_a_test(person: Cli, registry: Path
         refused = person("run", target)
         load = target.removesuffix(":greet")
         assert (refused.code, f'write a file with load("{load}", …) in it' in refused.err) == (2, True), refused
+
+
+def test_a_package_that_came_later_may_need_nothing(person: Cli) -> None:
+    """What it may need was never accepted for this run, and no grant opens more."""
+    wait = "def _main(fctx):\n    unwrap(fctx.actions.receive('go'))\n"
+    person.file("later.flow", f"{wait}    return 1\n\nmain = flow(_main)\n")
+    waits = person.start("run", "later.flow:main", "--id", "later", "--allow", "write=.")
+    until(lambda: "a message" in person("show", "later").out)
+    waits.kill()
+    waits.communicate()
+    person.file("later.flow", f'load("{DEPLOY}", "save")\n\n{wait}    return save(fctx)\n\nmain = flow(_main)\n')
+    assert person("upgrade", "later", "later.flow").code == 0
+    assert person("signal", "later", "go").code == 0
+    done = person("resume", "later", "--allow-for", DEPLOY, "write=.")
+    assert (done.code, "its manifest says that it may need nothing" in done.err) == (1, True), done
+    assert not (person.folder / "out.txt").exists()
