@@ -49,6 +49,8 @@ class Cancelling:
         )
         if action.verb in ("do", "start"):
             started = may_have_begun and not action.missing
+            if not started:
+                self._runs.once.let_go(run.run_id, number)
             self._runs.abandon(run.run_id, number)
             details = {"dict": ["may_have_run", True]} if started else None
             failure = Failure(
@@ -56,6 +58,7 @@ class Cancelling:
             )
             self._runs.deliver(run.run_id, number, pack(err(failure)))
         elif not action.is_started and not (may_have_begun and self.has_begun(child)):
+            self._runs.once.let_go(run.run_id, number)
             failure = Failure(
                 "cancelled", f"{action.name} was cancelled before it started", flow=action.name, source=action.line
             )
@@ -68,8 +71,11 @@ class Cancelling:
         return self._ledger.commit() and self._ledger.journal.header(run_id) is not None
 
     def cancel_open(self, run: HotRun, but: int) -> None:
-        """Ends everything that a run has started and that has no result."""
-        for number in list(run.open):
+        """Ends everything that a run has started and that has no result.
+
+        The last first: what waits for a place must not get that of another which is ended.
+        """
+        for number in reversed(list(run.open)):
             if number != but:
                 self.cancel_task(run, number)
 
@@ -111,6 +117,10 @@ class Cancelling:
         hot = self._runs.hot.get(header.run_id)
         ended = [each for each in tree if each.run_id not in spared]
         effects: list[asyncio.Future[Any]] = []
+        for each in ended:
+            # Before the ends of others make room for what is not wanted any more.
+            self._runs.once.give_back(each.run_id)
+            self._runs.parallel.withdraw(each.run_id)
         for each in ended:
             effects += self._runs.abandon(each.run_id, None)
             run = self._runs.forget(each.run_id)

@@ -209,9 +209,12 @@ def _keep(
         found[occurrence] = _Found(run_id, event["n"], modules, sequence)
 
 
+DETACHED: Final = " detached"
+
+
 def what_of(target: str, settings: Wire) -> str:
     """What a call asks for: the start of a run of its own gives its id, so it is another thing than the flow."""
-    return f"{target} detached" if policy_items(settings).get("parent_close") else target
+    return f"{target}{DETACHED}" if policy_items(settings).get("parent_close") else target
 
 
 def still_fits(flow: FlowInfo | None, value: bytes) -> bool:

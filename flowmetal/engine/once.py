@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
+from flowmetal.engine.claims import endless, is_gone, put_err, shown, steps
 from flowmetal.engine.ledger import Ledger
 from flowmetal.engine.parallel import Parallel
 from flowmetal.engine.table import HotRun, OpenAction
@@ -23,7 +24,7 @@ from flowmetal.journal import blobs, once
 from flowmetal.journal.headers import read_header
 from flowmetal.journal.keys import root_of
 from flowmetal.journal.once import Claim
-from flowmetal.journal.store import Update, View
+from flowmetal.journal.store import Update
 from flowmetal.values import Failure, Wire, err, failure_of, is_ok_packed, pack, unpack
 
 _T = TypeVar("_T")
@@ -94,6 +95,10 @@ class Once:
         waiting = self._waiting.get(asked.claim.key, {})
         if waiting.pop(asked.claim.place, None) is not None and not waiting:
             del self._waiting[asked.claim.key]
+        if asked.decision == "mine":
+            # It has its key already, and has not been told.
+            self._held.setdefault(run_id, {})[number] = asked.claim
+            self.let_go(run_id, number)
         return True
 
     def settle(self, run_id: str, number: int, value: bytes) -> None:
@@ -105,14 +110,32 @@ class Once:
             self._ledger.writer.decide(lambda update: once.remove_claim(update, claim))
         else:
             done = replace(claim, value=self._ledger.field(run_id, value))
-            self._ledger.writer.decide(lambda update: once.put_claim(update, done))
-        if claim.key in self._waiting:
-            self._ledger.when_durable(lambda: self._look_at([claim.key]))
+            put = once.put_claim if is_ok_packed(value) else put_err
+            self._ledger.writer.decide(lambda update: put(update, done))
+        self._look_soon(claim.key)
+
+    def let_go(self, run_id: str, number: int) -> None:
+        """What was to be done by the action that holds a key never began: the key is free again."""
+        claim = _take(self._held, run_id, number)
+        if claim is not None:
+            self._ledger.writer.decide(lambda update: once.remove_claim(update, claim))
+            self._look_soon(claim.key)
+
+    def give_back(self, run_id: str) -> None:
+        """A run will start nothing more: what holds a key and waits for a place never begins."""
+        for number in list(self._held.get(run_id, ())):
+            if self._parallel.is_kept_waiting(run_id, number):
+                self.let_go(run_id, number)
+
+    def _look_soon(self, key: str) -> None:
+        if key in self._waiting:
+            self._ledger.when_durable(lambda: self._look_at([key]))
 
     def end(self, run_id: str) -> None:
         """A run, or an attempt at it, ends: what it holds and has no Result yet will have none."""
         for number in list(self._asked.get(run_id, ())):
             self.withdraw(run_id, number)
+        self.give_back(run_id)
         for number in list(self._held.get(run_id, ())):
             key = self._held[run_id][number].key
             message = f"the run {run_id}, which held the key {key!r}, was ended before there was a result"
@@ -136,9 +159,7 @@ class Once:
     def _look_at(self, keys: list[str]) -> None:
         with self._ledger.journal.store.view() as view:
             found = {key: once.read_claim(view, key) for key in keys}
-            news = [
-                key for key, each in found.items() if each is None or each.value is not None or _is_gone(view, each)
-            ]
+            news = [key for key, each in found.items() if each is None or each.value is not None or is_gone(view, each)]
         for key in news:
             for asked in self._waiting.pop(key, {}).values():
                 self._ask(asked)
@@ -157,14 +178,14 @@ class Once:
             return
         mine = asked.claim
         found = once.read_claim(update, mine.key)
-        if found is None or _is_gone(update, found) or self._is_done_anew(update, found, asked):
+        if found is None or is_gone(update, found) or self._is_done_anew(update, found, asked):
             once.put_claim(update, mine)
             asked.decision = "mine"
         elif (found.what, found.digest) != (mine.what, mine.digest):
             other = "arguments" if found.what == mine.what else "callee"
             asked.decision = "refused"
             asked.value = _failure(
-                asked, f"the key {mine.key!r} is that of {_shown(found)}; this is {_shown(mine)}, with other {other}"
+                asked, f"the key {mine.key!r} is that of {shown(found)}; this is {shown(mine)}, with other {other}"
             )
         elif found.place == mine.place:
             asked.decision = "mine"
@@ -172,7 +193,7 @@ class Once:
             asked.decision = "given"
             asked.value = blobs.load(update, root_of(found.run_id), found.value)
         else:
-            refusal = _endless(update, found, mine)
+            refusal = endless(update, found, mine)
             asked.decision = "refused" if refusal else "wait"
             asked.value = _failure(asked, refusal) if refusal else b""
             if not refusal:
@@ -185,7 +206,7 @@ class Once:
             return False
         if asked.rerun_of and root_of(found.run_id) == asked.rerun_of:
             return True
-        theirs, mine = _steps(found), _steps(asked.claim)
+        theirs, mine = steps(found), steps(asked.claim)
         common = next((at for at, pair in enumerate(zip(theirs, mine, strict=False)) if pair[0] != pair[1]), 0)
         if common == 0:
             return False
@@ -218,29 +239,6 @@ def _take(table: dict[str, dict[int, _T]], run_id: str, number: int) -> _T | Non
     if found is not None and not found:
         del table[run_id]
     return taken
-
-
-def _is_gone(view: View, found: Claim) -> bool:
-    return found.value is None and read_header(view, found.run_id) is None
-
-
-def _endless(update: Update, found: Claim, mine: Claim) -> str:
-    """Why waiting for the Result would never end, if that is so."""
-    theirs = _steps(found)
-    if _steps(mine)[: len(theirs)] == theirs:
-        return f"the key {mine.key!r} is held by {_shown(found)}, which waits for this"
-    root = read_header(update, root_of(found.run_id))
-    if root is not None and root.moved_to:
-        return f"the key {mine.key!r} is held by {_shown(found)}, which was moved to {root.moved_to}"
-    return ""
-
-
-def _steps(claim: Claim) -> list[str]:
-    return [*claim.run_id.split("."), str(claim.number)]
-
-
-def _shown(claim: Claim) -> str:
-    return f"{claim.what.rpartition('//')[2]} (action {claim.number} of {claim.run_id})"
 
 
 def _failure(asked: _Asked, message: str) -> bytes:

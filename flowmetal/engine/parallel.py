@@ -79,6 +79,14 @@ class Parallel:
         self._pump()
         return False
 
+    def is_kept_waiting(self, run_id: str, number: int) -> bool:
+        """Whether an action has yet to begin, for want of a place."""
+        return number in self._waiting.get(run_id, ()) or (run_id, number) in self._resting
+
+    def withdraw(self, run_id: str) -> None:
+        """A run starts nothing more."""
+        self._waiting.pop(run_id, None)
+
     def rest(self, run_id: str, number: int) -> None:
         """An action waits for what others may have to do first: it needs no place, nor does its flow."""
         place = (run_id, number)

@@ -332,3 +332,46 @@ slow = flow(_slow)
     )
     assert value_of(lab.run(text)) == 2 * sum(range(200))
     assert looks < 10 * 400
+
+
+NEVER_BEGAN = {
+    "cancelled by its caller": "a.cancel(other)\nreturn unwrap(a.wait(other))",
+    "the limited flow is ended": "a.wait(other)",
+    "the limited flow fails": "fail('no')",
+    "the limited flow is over before": "a.cancel(nap_)\na.cancel(other)\nfail('no')",
+}
+
+
+@pytest.mark.parametrize("how", NEVER_BEGAN)
+@pytest.mark.parametrize("keyed", ["pay", "effects.read"])
+def test_what_never_began_leaves_its_key_free(lab: Lab, how: str, keyed: str) -> None:
+    """It held its key, and waited for a place or was to begin at once."""
+    counting = Counting()
+    lab.registry = scripted("inline", read=counting)
+    text = (
+        PAY
+        + """
+def _nap(fctx):
+    fctx.actions.sleep("1h")
+
+nap = flow(_nap)
+
+def _limited(fctx):
+    a = fctx.actions
+    nap_ = a.run(nap)
+    other = a.run(options(KEYED, idempotency_key = "k"), ARGUMENT)
+    a.wait(other, timeout = "30ms") if WAITS else None
+    HOW
+
+limited = flow(_limited, max_parallel = 1)
+""".replace("HOW", NEVER_BEGAN[how].replace("\n", "\n    "))
+        .replace("KEYED", keyed)
+        .replace("WAITS", str("over before" not in how))
+        .replace("ARGUMENT", "3" if keyed == "pay" else '"paid 3"')
+        + main_of(
+            'options(limited, timeout = "500ms")()\n'
+            f'return unwrap(options({keyed}, idempotency_key = "k")({3 if keyed == "pay" else repr("paid 3")}))'
+        )
+    )
+    assert value_of(lab.run(text, seconds=20)) == "paid 3 1"
+    assert list(lab.journal.verify()) == []
