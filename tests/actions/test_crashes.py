@@ -43,7 +43,7 @@ def environment() -> dict[str, str]:
 
 def run(*args: str, wrapper: tuple[str, ...] = ()) -> str:
     done = subprocess.run(
-        [*wrapper, *command(*args)], env=environment(), capture_output=True, text=True, check=False, timeout=60
+        [*wrapper, *command(*args)], env=environment(), capture_output=True, text=True, check=False, timeout=250
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

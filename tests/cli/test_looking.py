@@ -96,7 +96,7 @@ def test_log_follows_a_run_that_ended(ran: Cli) -> None:
 
 
 def test_log_follows_a_run_that_goes_on(cli: Cli) -> None:
-    cli.file("tree.flow", TREE.replace("20ms", "4s"))
+    cli.file("tree.flow", TREE.replace("20ms", "8s"))
     run = cli.start("run", "tree.flow", "--id", "t1")
     until(lambda: cli("ps").out)
     follower = cli.start("log", "t1", "--follow")
