@@ -17,4 +17,6 @@ MAX_RATIO: Final = 100
 MAX_FILES: Final = 2_000
 MAX_FLOW_BYTES: Final = 512 * KIB
 MAX_GRAPH_PACKAGES: Final = 256
+MAX_GRAPH_BYTES: Final = 64 * MIB
+"""Of the files and indexes of all packages of one program, which are in memory together."""
 MAX_GRAPH_MODULES: Final = 2_000

@@ -13,6 +13,7 @@ from typing import Final
 from flowmetal.errors import DigestError, UsageError, did_you_mean
 from flowmetal.package_graph import Graph, Request
 from flowmetal.packages.archive import pack_archive
+from flowmetal.packages.bounds import MAX_MANIFEST_BYTES
 from flowmetal.packages.files import read_limited, read_lock_file, replace_file, turn_in
 from flowmetal.packages.late import Conduct, PackagesOnDemand
 from flowmetal.packages.layout import base_path
@@ -26,7 +27,6 @@ from flowmetal.packages.release import MANIFEST
 from flowmetal.packages.releases import Releases
 from flowmetal.packages.versions import Version
 
-_MAX_BYTES: Final = 1 << 20
 _LOOKS_ALIKE: Final = 0.95
 Demand = Callable[[Conduct], PackagesOnDemand]
 
@@ -85,7 +85,10 @@ class Project:
 
     def _changed(self, changes: Mapping[str, Version | None], conduct: Conduct) -> list[str]:
         path = self.root / MANIFEST
-        before = read_limited(path, _MAX_BYTES).decode("utf-8") if path.exists() else None
+        data = read_limited(path, MAX_MANIFEST_BYTES) if path.exists() else None
+        if data is not None and len(data) > MAX_MANIFEST_BYTES:
+            raise UsageError(f"it has more than {MAX_MANIFEST_BYTES:,} bytes", place=str(path))
+        before = data.decode("utf-8") if data is not None else None
         try:
             replace_file(path, with_requirements(before or "", changes, str(path)))
             return self.graph(conduct)[1]

@@ -13,7 +13,7 @@ from typing import Final
 
 from flowmetal.errors import DigestError, NotCachedError, PackageError, UnreachableError, UsageError
 from flowmetal.packages.archive import unpack_archive
-from flowmetal.packages.bounds import MAX_ARCHIVE_BYTES, MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES
+from flowmetal.packages.bounds import MAX_ARCHIVE_BYTES, MAX_DOCUMENT_BYTES, MAX_GRAPH_BYTES, MAX_INDEX_BYTES
 from flowmetal.packages.cache import Cache, CachedIndex
 from flowmetal.packages.document import Index, VersionDocument, parse_document, parse_index
 from flowmetal.packages.first_use import changed
@@ -51,12 +51,14 @@ class Releases:
         self._meter = meter or NoMeter()
         self._indexes: dict[str, Index] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._taken: dict[str, int] = {}
 
     async def index(self, package: str) -> Index:
         """All versions that the package has, asked for once; offline, those that were last seen."""
         if package not in self._indexes:
             base = self.origins.base_of(package)
             data = await self._index_data(package, base)
+            self._take(f"{package} {INDEX}", len(data))
             try:
                 index = parse_index(data, "")
                 if index.package != package:
@@ -90,11 +92,13 @@ class Releases:
         Raises:
             DigestError: it is something else; names both digests.
         """
+        self._take(package, 0)
         files = self.cache.tree(tree) if tree is not None else None
         if files is None:
             self._meter.expect(package)
             files = await self._files(package, version, tree)
             self._meter.done(package)
+        self._take(f"{package} {version}", sum(map(len, files.values())))
         found = release_of(files, package)
         if found.facts.version != version:
             raise PackageError(f"{package} {version} says of itself that it is {found.facts.version}")
@@ -179,6 +183,14 @@ class Releases:
     async def _get(self, base: Base, path: str, limit_bytes: int, etag: str = "") -> Fetched | None:
         async with self._turns:
             return await self.origins.get(base, path, limit_bytes, etag)
+
+    def _take(self, what: str, size: int) -> None:
+        """Counts what is kept in memory while packages are resolved: each is small, and a stranger says how many."""
+        self._taken[what] = size
+        if sum(self._taken.values()) > MAX_GRAPH_BYTES:
+            raise PackageError(
+                f"the packages of the program have more than {MAX_GRAPH_BYTES:,} bytes together, the limit"
+            )
 
     def _parsed(self, data: bytes, package: str, version: Version, base: Base) -> VersionDocument:
         try:

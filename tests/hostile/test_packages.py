@@ -20,6 +20,7 @@ import pytest
 
 from flowmetal.errors import DigestError, FlowmetalError, HomeError, NotCachedError, PackageError, UsageError
 from flowmetal.packages.archive import facts_of, pack_archive
+from flowmetal.packages.bounds import MAX_ARCHIVE_BYTES, MAX_UNPACKED_BYTES
 from flowmetal.packages.cache import Cache
 from flowmetal.packages.document import VersionDocument
 from flowmetal.packages.late import Conduct
@@ -192,6 +193,18 @@ def test_a_package_calls_nothing_on_the_machine_of_who_loads_it(registry: Path, 
         with pytest.raises(PackageError, match="which is on another machine for everybody else"):
             person.load()
         assert private.seen == []
+
+
+def test_many_packages_of_the_largest_size(registry: Path, person: Person) -> None:
+    """Each is within its limits; a stranger's requirements say how many there are."""
+    half = os.urandom(MAX_ARCHIVE_BYTES // 2)
+    for number in range(6):
+        name = f"{HOST}/p{number}"
+        files = files_of(name, "1.0.0", {f"{HOST}/p{number + 1}": "1.0.0"} if number < 5 else {})
+        publish(registry, {**files, "data.bin": half + bytes(MAX_UNPACKED_BYTES - len(half) - 10_000)}, name)
+    person.requires({f"{HOST}/p0": "1.0.0"}, f"file:{registry}")
+    with pytest.raises(PackageError, match="more than 67,108,864 bytes together"):
+        person.load(f"{HOST}/p0")
 
 
 def test_a_key_of_many_parts_takes_no_time() -> None:
