@@ -6,6 +6,7 @@ was made to lead here, gets nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,8 @@ from aiohttp import web
 
 _NAMES: Final = ("localhost", "127.0.0.1")
 _ADDRESS: Final = "127.0.0.1"
+# What is no HTTP is answered with 400; who runs the server is not shown a traceback for it.
+_SILENT: Final = logging.Logger("silent", logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class LocalServer:
         Raises:
             OSError: the port is taken, or may not be listened on.
         """
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None, logger=_SILENT))
         await self._runner.setup()
         site = web.TCPSite(self._runner, _ADDRESS, port)
         await site.start()
