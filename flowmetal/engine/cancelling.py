@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from flowmetal.engine.endings import HANDLING, Endings
 from flowmetal.engine.leftovers import read
-from flowmetal.engine.runs import Runs
+from flowmetal.engine.runs import RECEIVE, Runs
 from flowmetal.engine.table import HotRun, Start
 from flowmetal.identity import child_id
 from flowmetal.journal import events
@@ -48,7 +48,8 @@ class Cancelling:
             action.is_reopened and not is_waiting and all(each in run.task_results for each in action.deps)
         )
         if action.verb in ("do", "start"):
-            started = may_have_begun and not action.missing
+            # One that waits for a message has done nothing.
+            started = may_have_begun and not action.missing and action.target != RECEIVE
             if not started:
                 self._runs.once.let_go(run.run_id, number)
             self._runs.abandon(run.run_id, number)

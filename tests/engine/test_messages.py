@@ -554,3 +554,16 @@ return [first, second, unwrap(a.receive("n"))]
             return await end_of(engine)
 
     assert in_loop(life) == [0, 1, 2]
+
+
+def test_a_cancelled_receive_is_in_no_doubt_and_takes_no_message(lab: Lab) -> None:
+    text = main_of(
+        """
+task = a.run(a.receive, "n")
+a.sleep("1ms")
+a.cancel(task)
+unwrap(a.signal(fctx.run_id, "n", 1))
+return [a.wait(task).error.details, unwrap(a.receive("n"))]
+"""
+    )
+    assert value_of(lab.run(text)) == [{"dict": []}, 1]
