@@ -258,21 +258,29 @@ class FlowHost:
 
     def continue_as_new(self, kwargs: list[Wire], stack: str) -> None:
         """Ends this life of the flow and begins the next with these arguments; never returns."""
-        self._continue(self._next_life(kwargs, "continue_as_new"), stack)
+        self._continue(self._next_life(kwargs, "continue_as_new", stack), stack)
 
     def safe_point(self, kwargs: list[Wire], stack: str) -> None:
         """As ``continue_as_new`` if this life has had so many actions as its setting says; else nothing."""
-        packed = self._next_life(kwargs, "safe_point")
+        packed = self._next_life(kwargs, "safe_point", stack)
         run = self._driver.current()
         # The numbers are the same on every replay, so nothing of this need be recorded.
         if run.continue_every and run.number - run.base >= run.continue_every:
             self._continue(packed, stack)
 
-    def _next_life(self, kwargs: list[Wire], asked: str) -> bytes:
+    def _next_life(self, kwargs: list[Wire], asked: str, stack: str) -> bytes:
         run = self._driver.current()
         if run.index == SCRIPT:
             raise self._refuse(f"`{asked}` is for flows: the body of a file has no arguments", "put it into a flow")
         info = self._driver.program.flows[run.index]
+        own = info.label.rpartition("//")[0]
+        for package in (module.rpartition("//")[0] for module in self._modules(stack)):
+            # The next life begins with no call stack: whoever chooses its arguments would act as the flow does.
+            if package not in ("", own):
+                raise self._refuse(
+                    f"`{asked}` is called by the package {package}, whose flow this is not",
+                    "a function of a package may give the arguments; call it in the flow's own code",
+                )
         if info.declared:
             try:
                 bind(info.name, info.arguments, [], kwargs)

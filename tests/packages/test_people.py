@@ -273,3 +273,27 @@ def test_a_package_that_came_later_may_need_nothing(person: Cli) -> None:
     done = person("resume", "later", "--allow-for", DEPLOY, "write=.")
     assert (done.code, "its manifest says that it may need nothing" in done.err) == (1, True), done
     assert not (person.folder / "out.txt").exists()
+
+
+def test_a_package_ends_no_life_of_a_flow_of_yours(person: Cli, registry: Path) -> None:
+    """It would choose what the flow does next, and nothing of that life would be on its account."""
+    package = f"{HOST}/v1/again"
+    library = "def again(way):\n    getattr(current_flow().actions, way)(path = 'out.txt')\n"
+    library += "def _loop(fctx):\n    return fctx.args.path or again('continue_as_new')\n\n"
+    library += "loop = flow(_loop, args = {'path': args.string(default = '')})\n"
+    manifest = f'[package]\nname = "{package}"\nversion = "1.0.0"\n'
+    publish(registry, {"flowmetal.toml": manifest.encode(), "lib.flow": library.encode()}, package)
+    place = f'[[registry]]\nprefix = "{HOST}"\nurl = "file:../registry"\n'
+    person.file("flowmetal.toml", f'[requires]\n"{package}" = "1.0.0"\n{place}')
+    person.file(
+        "main.flow",
+        f'load("{package}", "again", "loop")\n\ndef _main(fctx):\n    if fctx.args.path:\n'
+        '        return fctx.actions.write(fctx.args.path, "x")\n    return again(fctx.args.way)\n\n'
+        'main = flow(_main, args = {"path": args.string(default = ""), "way": args.string(default = "")})\n'
+        "own = flow(lambda fctx: unwrap(loop()))\n",
+    )
+    for way in ("continue_as_new", "safe_point"):
+        done = person("run", "main.flow:main", "--allow", "write=.", "--", "--way", way)
+        assert (done.code, f"is called by the package {package}, whose flow this is not" in done.err) == (1, True), done
+    assert not (person.folder / "out.txt").exists()
+    assert person("run", "main.flow:own").out == "out.txt\n"
