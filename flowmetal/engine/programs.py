@@ -21,6 +21,7 @@ from flowmetal.settings import Limits
 _MAX_FAILED_LOADS: Final = 3
 _MOST_UNUSED: Final = 4
 _WATCH_SECONDS: Final = 1.0
+"""How often is looked at what computes, unless a limit of its time is shorter than that."""
 _MAX_VERSIONS: Final = 16
 _MAX_VERSION: Final = 100
 
@@ -219,7 +220,9 @@ class Programs:
 
     def _watch(self) -> None:
         if self._watching is None:
-            self._watching = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self._look)
+            watched = [program.limits for program in self._by_worker.values()]
+            shortest = min((min(each.evaluation_seconds, each.cpu_seconds) for each in watched), default=_WATCH_SECONDS)
+            self._watching = asyncio.get_running_loop().call_later(min(_WATCH_SECONDS, shortest), self._look)
 
     def _look(self) -> None:
         self._watching = None

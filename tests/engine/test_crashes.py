@@ -250,7 +250,7 @@ if __name__ == "__flow__":
 
 
 def test_an_endless_loop_in_a_built_in_is_ended(lab: Lab) -> None:
-    lab.limits = Limits(evaluation_seconds=1.0, cpu_seconds=30.0)
+    lab.limits = Limits(evaluation_seconds=0.5, cpu_seconds=30.0)
     text = (
         FINE
         + """
@@ -271,7 +271,7 @@ bad = flow(_stuck)
 
 
 def test_processor_time_is_limited(lab: Lab) -> None:
-    lab.limits = Limits(evaluation_seconds=100.0, cpu_seconds=1.0, fuel_ticks=10**12)
+    lab.limits = Limits(evaluation_seconds=100.0, cpu_seconds=0.5, fuel_ticks=10**12)
     text = """
 def _busy(fctx):
     for _ in forever():
@@ -287,11 +287,11 @@ if __name__ == "__flow__":
 
 def test_much_computing_with_actions_in_between_is_no_fault(lab: Lab) -> None:
     """Processor time is counted from action to action, also when no action needs an answer."""
-    lab.limits = Limits(cpu_seconds=1.0)
+    lab.limits = Limits(cpu_seconds=0.5)
     text = """
 def _work(fctx):
     total = 0
-    for _ in range(400):
+    for _ in range(150):
         for i in range(1000000):
             total += 1
         random()
@@ -302,7 +302,7 @@ work = flow(_work)
 if __name__ == "__flow__":
     work()
 """
-    assert value_of(lab.run(text)) == 400_000_000
+    assert value_of(lab.run(text)) == 150_000_000
 
 
 def test_the_engine_goes_on_after_a_program_that_cannot_be_loaded_any_more(lab: Lab) -> None:

@@ -150,6 +150,7 @@ def test_the_demo_and_what_the_readme_shows_of_it(environment: dict[str, str], t
         assert line in printed, f"the demo does not print: {line}"
 
 
+@pytest.mark.torture
 def test_the_demo_fails_loudly(environment: dict[str, str], tmp_path: Path) -> None:
     """A resume that leaves another file than the undisturbed run is found out."""
     command = Path(environment["PATH"].partition(os.pathsep)[0]) / "flowmetal"

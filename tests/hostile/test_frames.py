@@ -28,7 +28,7 @@ from tests.hostile.puppets import HONEST, OK_42, Loaded, Play, Puppets
 from tests.hostile.yard import Yard
 
 SEED: Final = int(os.environ.get("FLOWMETAL_SEED", "1"))
-EXAMPLES: Final = 80
+EXAMPLES: Final = 50
 PROGRAMS: Final = {
     "//main.flow": 'load("./lib.flow", "x")\n\ndef _work(fctx):\n    return 1\n\nwork = flow(_work)\n',
     HONEST: "def _work(fctx):\n    return 42\n\nbeside = flow(_work)\n",

@@ -19,7 +19,7 @@ from flowmetal.errors import UsageError
 from flowmetal.packages.archive import ArchiveFacts, facts_of, pack_archive, unpack_archive
 from flowmetal.packages.listing import listing_of
 
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FILES = {"lib.flow": b"x = 1\n", "k8s/apply.flow": b"y = 2\n", "data/" + "d" * 90 + "/" + "e" * 90: b"\0" * 5000}
 
