@@ -60,7 +60,8 @@ def _want_signal(args: Arguments, context: EffectContext) -> list[Want]:
     return [Want("signal", args["run_id"], context.action_name)]
 
 
-def _asked(_allowed: tuple[Allowed, ...], args: Arguments, _context: EffectContext) -> Wire:
+def handed_on(_allowed: tuple[Allowed, ...], args: Arguments, _context: EffectContext) -> Wire:
+    """The arguments, in order: what an effect of mode ``engine`` leaves to the engine."""
     return list(args.values())
 
 
@@ -72,7 +73,7 @@ MESSAGING: Final = (
         parameters=(Parameter("message", "str", "what the message is called"),),
         mode="engine",
         want=_want_receive,
-        perform=_asked,
+        perform=handed_on,
     ),
     Effect(
         name="signal",
@@ -85,7 +86,7 @@ MESSAGING: Final = (
         ),
         mode="engine",
         want=_want_signal,
-        perform=_asked,
+        perform=handed_on,
     ),
 )
 """The effects of messages."""

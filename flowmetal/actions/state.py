@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure, Parameter
-from flowmetal.actions.messaging import check_data, check_name
-from flowmetal.permissions.decision import Allowed, Want
-from flowmetal.values import Wire
+from flowmetal.actions.messaging import check_data, check_name, handed_on
+from flowmetal.permissions.decision import Want
 
 
 def _want(args: Arguments, context: EffectContext) -> list[Want]:
@@ -22,10 +21,6 @@ def _want(args: Arguments, context: EffectContext) -> list[Want]:
     return [Want("state", args["key"], context.action_name)]
 
 
-def _asked(_allowed: tuple[Allowed, ...], args: Arguments, _context: EffectContext) -> Wire:
-    return list(args.values())
-
-
 STATE: Final = (
     Effect(
         name="state.get",
@@ -34,7 +29,7 @@ STATE: Final = (
         parameters=(Parameter("key", "str", "the name of what is shared"),),
         mode="engine",
         want=_want,
-        perform=_asked,
+        perform=handed_on,
         sample={"struct": ["value", None, "version", 0]},
     ),
     Effect(
@@ -48,7 +43,7 @@ STATE: Final = (
         ),
         mode="engine",
         want=_want,
-        perform=_asked,
+        perform=handed_on,
         sample=1,
     ),
 )

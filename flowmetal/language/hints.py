@@ -7,17 +7,10 @@ from typing import Final
 
 from flowmetal.language.from_python import ATTRIBUTE_HINTS, FORMS, KEYWORD_HINTS, NAME_HINTS
 
-_Hint = tuple[re.Pattern[str], str]
-
-
-def _rules(*rules: tuple[str, str]) -> list[_Hint]:
-    return [(re.compile(pattern), hint) for pattern, hint in rules]
-
-
 CONTEXT_FIELDS: Final = ("actions", "args", "run_id", "attempt", "idempotency_key", "started_at")
 """What the flow context holds, besides what is to come."""
 
-_MESSAGE_HINTS: Final = _rules(
+_MESSAGE_HINTS: Final = (
     (r"Operation `\.\w+=` not supported", "a struct is not changed: make another one, or use a dict"),
     (r"types? (`\w+` and )?`record`|actual `record ", FORMS["step() + 1"]),
     (r"Unsupported format character: '\.'|Invalid character '\.' inside replacement field", FORMS['"%.2f" % x']),
@@ -59,7 +52,7 @@ _MESSAGE_HINTS: Final = _rules(
 )  # fmt: skip
 
 # Looked at with the line of the program: what stands where the parser stopped says more than what it expected.
-_LINE_HINTS: Final = _rules(
+_LINE_HINTS: Final = (
     (r"unexpected symbol '[,)]'.*⏎load\(.*\w⇨[,)]", 'quote the names: `load("./file.flow", "name")`'),
     (r"unexpected symbol '\*'.*⏎load\(", 'each name is listed: `load("./file.flow", "one", "two")`'),
     (r"unexpected.*⏎.*\w\s*⇨?:⇨?=", FORMS["n := 3"]),
@@ -111,13 +104,13 @@ def hint_for(message: str, line: str = "", column: int = 0) -> str:
     if attribute and guess and guess.group(1) not in _OF_RESULT_OR_TASK:
         return ""
     for pattern, hint in _MESSAGE_HINTS:
-        if pattern.search(message):
+        if re.search(pattern, message):
             return hint
     if "unexpected" in message or "unfinished" in message:
         at = max(0, column - 1)
         marked = f"{message} ⏎{line[:at]}⇨{line[at:]}"
         for pattern, hint in _LINE_HINTS:
-            if pattern.search(marked):
+            if re.search(pattern, marked):
                 return hint
     return ""
 
