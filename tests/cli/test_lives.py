@@ -200,13 +200,14 @@ def test_resume_with_more_grants(cli: Cli) -> None:
     cli.file("in/a.txt", "12345")
     cli.file(
         "a.flow",
-        'def _f_impl(fctx):\n    fctx.actions.sleep("2s")\n    return fctx.actions.read("in/a.txt")\n'
+        'def _f_impl(fctx):\n    fctx.actions.receive("go")\n    return fctx.actions.read("in/a.txt")\n'
         'f = flow(_f_impl)\nif __name__ == "__flow__":\n    f()\n',
     )
     process = cli.start("run", "a.flow", "--id", "r1")
-    until(lambda: cli.home.exists() and "sleep" in cli("log", "r1").out)
+    until(lambda: cli.home.exists() and "receive" in cli("log", "r1").out)
     process.kill()
     cli.end(process)
+    assert cli("signal", "r1.1", "go").code == 0
     done = cli("resume", "r1", "--allow", "read=in")
     assert (done.code, done.out) == (0, "12345\n")
     assert cli("show", "r1", "--json").json["grants"]["allow"] == [f"read={cli.folder}/in"]

@@ -24,7 +24,7 @@ from tests.engine.test_policies import main_of
 class Busy:
     """An effect that takes a while; knows how many were under way at once, and in which order they began."""
 
-    def __init__(self, seconds: float = 0.01) -> None:
+    def __init__(self, seconds: float = 0.03) -> None:
         self.now = self.most = 0
         self.order: list[str] = []
         self._seconds = seconds
@@ -62,7 +62,7 @@ branch = flow(_branch)
 @pytest.mark.parametrize("places", [1, 2, 5])
 def test_a_whole_tree_keeps_to_the_places_of_its_root(lab: Lab, places: int) -> None:
     """Also where flows wait for flows that wait for flows: with one place too, all goes on to its end."""
-    calm, busy = Busy(0), Busy(0.002)
+    calm, busy = Busy(0), Busy(0.03)
     lab.registry = scripted("async", read=calm)
     body = 'return unwrap({}(branch)("b", 2))'
     free = value_of(lab.run(TREE + main_of(body.format("")), "free"))
@@ -155,7 +155,7 @@ return [it.ok for it in a.wait(tasks)]
 
 def test_it_is_the_same_when_replayed_from_any_slice_of_its_journal(lab: Lab) -> None:
     """Runs that go cold and come back hold what they hold."""
-    busy = Busy(0.001)
+    busy = Busy(0.02)
     lab.registry = scripted("async", read=busy)
     lab.limits = type(lab.limits)(hot_runs=2)
     text = TREE + main_of('return unwrap(options(branch, max_parallel = 3)("b", 2))')

@@ -64,7 +64,7 @@ def test_a_worker_that_lies_about_its_program(lab: Lab, case: str) -> None:
                 await asyncio.wait_for(lab.start(engine, TEXT), 10)
 
     in_loop(life)
-    lab.spawn = WorkerProcess
+    lab.spawn, lab.limits = WorkerProcess, Limits()
     assert value_of(lab.run(TEXT)) is None
 
 
