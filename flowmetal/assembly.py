@@ -15,6 +15,7 @@ from flowmetal.actions.plugins import Plugins, discover
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.secret_store import SecretStore
 from flowmetal.actions.services import Services
+from flowmetal.carried import prelude_directory
 from flowmetal.clock import SimulatedClock, SystemClock
 from flowmetal.engine.effects import Decide
 from flowmetal.engine.engine import Engine
@@ -148,13 +149,6 @@ def secrets_directory() -> Path:
     return (
         Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_config_dir("flowmetal"), "secrets")
     )
-
-
-def prelude_directory() -> Path:
-    """Where the prelude's files are: inside the package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    carried = package / "_prelude"
-    return carried if carried.is_dir() else package.parent / "prelude"
 
 
 def carried_package(package: str) -> Path | None:

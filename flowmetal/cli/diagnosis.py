@@ -23,9 +23,9 @@ from flowmetal.assembly import (
     home_path,
     open_journal,
     plugins,
-    prelude_directory,
     secrets_directory,
 )
+from flowmetal.carried import prelude_directory
 from flowmetal.cli.text import show_bytes
 from flowmetal.engine.launching import minimum_level
 from flowmetal.engine.memory import LOOK_SECONDS, MEMORY_OF

@@ -31,7 +31,8 @@ def command(
 
     from flowmetal.assembly import conduct_of, locate_program
     from flowmetal.cli.flow_arguments import usage_of
-    from flowmetal.cli.flow_listing import described, name_of, own_flows, parts_of, print_flows
+    from flowmetal.cli.flow_listing import name_of, own_flows
+    from flowmetal.cli.flow_printing import described, parts_of, print_flows
     from flowmetal.cli.limiting import parse_limits
     from flowmetal.cli.loading_news import tell_of_packages
     from flowmetal.cli.text import json_text

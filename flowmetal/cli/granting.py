@@ -12,7 +12,6 @@ from flowmetal.errors import UsageError
 from flowmetal.permissions.grants import EVERYTHING_MEANS, GrantSet, everything
 from flowmetal.settings import Limits
 from flowmetal.sources import PROJECT_FILE
-from flowmetal.trust import Trust, read_project
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,9 @@ def trusted_project(root: Path, home: str | None) -> Trusted:
     file = root / PROJECT_FILE
     if not file.is_file():
         return Trusted()
+    # Few runs are of a project, and only those need what reads its file.
+    from flowmetal.trust import Trust, read_project
+
     try:
         project = read_project(str(file))
     except UsageError as error:

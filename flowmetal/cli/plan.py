@@ -56,14 +56,9 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     answer likewise. Exit code 0: it came out Ok; 1: Err, or it took too long.
     """
     from flowmetal.cli.limiting import parse_limits
-    from flowmetal.engine.launching import launch
+    from flowmetal.engine.launching import coming_up
 
-    spare = launch(parse_limits(options["limits"])) if has_file(options["target"]) else None
+    with coming_up(parse_limits(options["limits"]), wanted=has_file(options["target"])) as spare:
+        from flowmetal.cli.planning import plan_target
 
-    from flowmetal.cli.planning import plan_target
-
-    try:
         return plan_target(spare=spare, theirs=ctx.meta["flowmetal.theirs"], **options)
-    finally:
-        if spare is not None:
-            spare.discard()

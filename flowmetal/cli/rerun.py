@@ -41,7 +41,11 @@ def command(
     Flows and effects that were Ok in RUN are not done again if they are asked for with the same arguments: their
     results are taken over. All else is done anew. Arguments, grants and labels are those of RUN, unless said otherwise.
     """
-    from flowmetal.cli.rerunning import Rerun, rerun
+    from flowmetal.engine.launching import coming_up
+    from flowmetal.settings import Limits
 
-    asked = Rerun(run_id, from_action, settings, new_id, file, allow, frozen, offline)
-    return rerun(asked, home=home, quiet=quiet, as_json=as_json)
+    with coming_up(Limits()) as spare:
+        from flowmetal.cli.rerunning import Rerun, rerun
+
+        asked = Rerun(run_id, from_action, settings, new_id, file, allow, frozen, offline)
+        return rerun(asked, home=home, quiet=quiet, as_json=as_json, spare=spare)

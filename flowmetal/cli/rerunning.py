@@ -18,6 +18,7 @@ from flowmetal.cli.loading_news import tell_of_packages
 from flowmetal.cli.outcomes import finish
 from flowmetal.cli.reading import load, open_existing, root_only, started_of
 from flowmetal.engine.engine import Engine
+from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import UsageError, did_you_mean
@@ -49,8 +50,8 @@ class Rerun:
     offline: bool = False
 
 
-def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool) -> int:
-    """Starts the new run and waits for its end; the exit code.
+def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool, spare: Launched | None = None) -> int:
+    """Starts the new run and waits for its end; the exit code.  ``spare`` is a worker that is coming up already.
 
     Raises:
         FlowmetalError: the run, its file, its flow or an argument is not there, or does not fit.
@@ -80,7 +81,7 @@ def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool) -> int:
         display.pause()
         return finish(journal, outcome, as_json=as_json, home=home, errs=display.errs(new_id))
 
-    return drive(home, quiet, work, existing)
+    return drive(home, quiet, work, existing, spare)
 
 
 def _request(

@@ -58,11 +58,8 @@ def command(
     The code is the one they were started with, whatever has become of the file. --allow and --allow-for grant
     more from now on. A run that has ended gives its result again. The exit code is that of the run that went worst.
     """
-    from flowmetal.cli.limiting import parse_journal_limit
-    from flowmetal.cli.many import Asking
-    from flowmetal.cli.resuming import More, resume_all, resume_some
-    from flowmetal.permissions.grants import parse_grants
-    from flowmetal.sources import working_directory
+    from flowmetal.engine.launching import coming_up
+    from flowmetal.settings import Limits
 
     if watch and not all_runs:
         raise UsageError("--watch is for all runs of a home", remedy="write `flowmetal resume --all --watch`")
@@ -74,9 +71,17 @@ def command(
             problem,
             remedy="`flowmetal resume RUN…` or `flowmetal resume --all`; `flowmetal ps` lists runs",
         )
-    grants = parse_grants(allow, (), working_directory(), allow_for=allow_for)
-    more = More(grants, parse_journal_limit(limits))
-    if all_runs:
-        return resume_all(more=more, watch=watch, home=home, quiet=quiet, as_json=as_json)
-    asking = Asking("resume", "resumed", all_matching, yes, dry_run)
-    return resume_some(runs, asking, more=more, leave=leave, home=home, quiet=quiet, as_json=as_json)
+    # Runs are seldom of other limits, and a worker of theirs comes up as fast as without this one.
+    with coming_up(Limits(), wanted=not (leave or dry_run)) as spare:
+        from flowmetal.cli.limiting import parse_journal_limit
+        from flowmetal.cli.many import Asking
+        from flowmetal.cli.resuming import More, resume_all, resume_some
+        from flowmetal.permissions.grants import parse_grants
+        from flowmetal.sources import working_directory
+
+        grants = parse_grants(allow, (), working_directory(), allow_for=allow_for)
+        more = More(grants, parse_journal_limit(limits))
+        if all_runs:
+            return resume_all(more=more, watch=watch, home=home, quiet=quiet, as_json=as_json, spare=spare)
+        asking = Asking("resume", "resumed", all_matching, yes, dry_run)
+        return resume_some(runs, asking, more=more, leave=leave, home=home, quiet=quiet, as_json=as_json, spare=spare)

@@ -15,6 +15,7 @@ from flowmetal.cli.reading import is_interrupted, open_existing, root_only
 from flowmetal.cli.running import tell_missing
 from flowmetal.cli.text import printable, show_seconds
 from flowmetal.engine.engine import Engine, Outcome
+from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError, RunPausedError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
@@ -34,9 +35,19 @@ class More:
 
 
 def resume_some(
-    names: Sequence[str], asking: Asking, *, more: More, leave: bool, home: str | None, quiet: bool, as_json: bool
+    names: Sequence[str],
+    asking: Asking,
+    *,
+    more: More,
+    leave: bool,
+    home: str | None,
+    quiet: bool,
+    as_json: bool,
+    spare: Launched | None = None,
 ) -> int:
     """Goes on with the named runs, to which ``more`` is granted, or lets others do so (``leave``); the worst exit code.
+
+    ``spare`` is a worker that is coming up already.
 
     Raises:
         FlowmetalError: one of them does not exist or is no root run; nothing has been done then.
@@ -68,7 +79,7 @@ def resume_some(
         await wait_for_detached(engine, display)
         return worst
 
-    return drive(home, quiet, work, existing)
+    return drive(home, quiet, work, existing, spare)
 
 
 def _leave(journal: Journal, run_ids: Sequence[str], quiet: bool) -> int:
@@ -81,8 +92,10 @@ def _leave(journal: Journal, run_ids: Sequence[str], quiet: bool) -> int:
     return EXIT_OK
 
 
-def resume_all(*, more: More, watch: bool, home: str | None, quiet: bool, as_json: bool) -> int:
-    """Goes on with every free unfinished run; the worst exit code."""
+def resume_all(
+    *, more: More, watch: bool, home: str | None, quiet: bool, as_json: bool, spare: Launched | None = None
+) -> int:
+    """Goes on with every free unfinished run; the worst exit code.  ``spare`` as for ``resume_some``."""
     existing = None if watch else open_existing(home)
     worst = [EXIT_OK]
 
@@ -102,7 +115,7 @@ def resume_all(*, more: More, watch: bool, home: str | None, quiet: bool, as_jso
         return worst[0]
 
     try:
-        return drive(home, quiet, work, existing)
+        return drive(home, quiet, work, existing, spare)
     except Interrupted as interrupted:
         if not watch:
             raise

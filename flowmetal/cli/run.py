@@ -100,18 +100,12 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     `flowmetal resume` goes on with it.
     """
     from flowmetal.cli.limiting import parse_limits
-    from flowmetal.engine.launching import launch
+    from flowmetal.engine.launching import coming_up
 
-    # The worker comes up while the engine is imported.
-    spare = launch(parse_limits(options["limits"])) if has_file(options["target"]) else None
+    with coming_up(parse_limits(options["limits"]), wanted=has_file(options["target"])) as spare:
+        from flowmetal.cli.running import run_target
 
-    from flowmetal.cli.running import run_target
-
-    try:
         return run_target(spare=spare, theirs=ctx.meta["flowmetal.theirs"], **options)
-    finally:
-        if spare is not None:
-            spare.discard()
 
 
 def has_file(target: str) -> bool:

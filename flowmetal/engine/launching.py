@@ -5,11 +5,13 @@ A worker takes as long to come up as the engine to be imported; side by side, a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,6 +80,23 @@ def launch(limits: Limits) -> Launched:
     finally:
         theirs.close()
     return Launched(limits, level, process, ours)
+
+
+@contextlib.contextmanager
+def coming_up(limits: Limits, *, wanted: bool = True) -> Iterator[Launched | None]:
+    """A worker that comes up while the caller imports the engine, for its first program; None unless it is ``wanted``.
+
+    It ends with the block, used or not.
+
+    Raises:
+        InternalError, UsageError: as ``launch``.
+    """
+    spare = launch(limits) if wanted else None
+    try:
+        yield spare
+    finally:
+        if spare is not None:
+            spare.discard()
 
 
 def minimum_level() -> str:

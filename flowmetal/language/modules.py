@@ -31,10 +31,12 @@ class Modules:
 
     Args:
         sources: texts that are at hand.
+        earlier: modules some of which are perhaps the same; those need not be parsed again.
     """
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Mapping[str, str], earlier: Modules | None = None) -> None:
         self.sources = dict(sources)
+        self._earlier = earlier
         self._rules: Rules = {}
         self._dialect = make_dialect()
         self._trees: dict[str, starlark.AstModule] = {}
@@ -67,11 +69,17 @@ class Modules:
         tree = self._trees.get(label)
         if tree is None:
             self.names(label)
+            if self._earlier is not None and self.is_as_earlier(label):
+                return self._trees.setdefault(label, self._earlier.tree(label))
             try:
                 tree = self._trees[label] = self.parse_text(label, self.sources[label])
             except starlark.StarlarkError as error:
                 raise diagnose(str(error), self.sources).to_error() from None
         return tree
+
+    def is_as_earlier(self, label: str) -> bool:
+        """Whether a module has the very text that it had among the earlier ones."""
+        return self._earlier is not None and self._earlier.sources.get(label) == self.sources[label]
 
     def names(self, label: str) -> set[str]:
         """The identifiers that a module's text uses.  The prelude's files are ours, and not looked at.

@@ -70,6 +70,7 @@ class Program:
         self._boot: starlark.AstModule | None = None
         self._callables = self._host_callables(host)
         self._has_libraries = False
+        self._ahead: dict[str, starlark.FrozenModule] = {}
 
     # -- what it holds ---------------------------------------------------------------------------------
 
@@ -95,6 +96,15 @@ class Program:
 
     # -- loading ---------------------------------------------------------------------------------------
 
+    def become(self, main: str, sources: Mapping[str, str]) -> None:
+        """Makes a program that was loaded without a file the one of ``main``, still to be loaded.
+
+        A module of the prelude whose text, and that of all it loads, is the same by then is not evaluated again.
+        """
+        self.main = main
+        self.modules = Modules(sources, self.modules)
+        self._ahead, self._frozen = self._frozen, {}
+
     def missing(self) -> list[str]:
         """Labels of modules whose text is wanted; none when ``load`` may be called.
 
@@ -110,7 +120,12 @@ class Program:
             LanguageError: an error of any module; a circle of loads.
         """
         for label in self.modules.in_order(PRELUDE_MAIN):
-            self._load_module(label, tick)
+            # In order, so what it loads has been looked at before it.
+            same = all(self._frozen[each] is self._ahead.get(each) for each in self.modules.loads(label))
+            if same and label in self._ahead and self.modules.is_as_earlier(label):
+                self._frozen[label] = self._ahead[label]
+            else:
+                self._load_module(label, tick)
         names = prelude_names(self.modules.sources[PRELUDE_MAIN])
         self._boot = self.modules.parse_text("<prelude>", load_line(PRELUDE_MAIN, names))
         for label in self.modules.in_order(self.main):

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.services import Services
-from flowmetal.assembly import JOURNAL_DIRECTORY, prelude_directory
+from flowmetal.assembly import JOURNAL_DIRECTORY
+from flowmetal.carried import prelude_directory
 from flowmetal.clock import AlarmClock, SystemClock
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.process import WorkerProcess

@@ -1,6 +1,7 @@
 """A worker's process from its first line to its last.
 
-Everything has been imported; the process locks itself in, then it says hello and reads its first frame.
+Everything has been imported; the prelude is evaluated, which is ours; the process locks itself in, then it says hello
+and reads its first frame.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import socket
 import threading
 from typing import NoReturn
 
+from flowmetal.carried import prelude_directory
+from flowmetal.language.labels import PRELUDE
 from flowmetal.settings import Limits
 from flowmetal.worker.channel import Channel
 from flowmetal.worker.confine import confine
@@ -24,6 +27,7 @@ def serve(descriptor: int, limits: Limits) -> NoReturn:
     connection = socket.socket(fileno=descriptor)
     threading.stack_size(limits.thread_stack_bytes)
     session = Session(Channel(connection), limits)
+    session.prepare(_prelude())
     # If the engine has gone, there is nobody left to tell.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
@@ -32,3 +36,11 @@ def serve(descriptor: int, limits: Limits) -> NoReturn:
             session.fault(f"it could not lock itself in: {error.strerror or error}")
         session.serve(confinement)
     os._exit(0)
+
+
+def _prelude() -> dict[str, str]:
+    """The texts of the prelude by label; if something is wrong with them, the engine says so, who gives them out."""
+    return {
+        f"{PRELUDE}//{path.name}": path.read_bytes().decode("utf-8", "replace")
+        for path in sorted(prelude_directory().glob("*.flow"))
+    }

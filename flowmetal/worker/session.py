@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from typing import Any, Final, NoReturn
@@ -14,6 +15,7 @@ from flowmetal.identity import run_key
 from flowmetal.language.checking import check_program
 from flowmetal.language.diagnostics import Diagnostic
 from flowmetal.language.dialect import DIALECT, HOST_BINDING, interpreter_version
+from flowmetal.language.labels import PRELUDE_MAIN
 from flowmetal.language.package_loads import Rule
 from flowmetal.language.program import Program
 from flowmetal.settings import Limits
@@ -45,6 +47,7 @@ class Session:
         self._evaluator = evaluator
         self._host = FlowHost(self._driver, evaluator, limits)
         self._program: Program | None = None
+        self._ahead: Program | None = None
         # Looks into files, which is over when the process is locked in.
         self._versions = versions()
 
@@ -56,6 +59,19 @@ class Session:
             arm_cpu_limit(self._limits)
             for message in messages:
                 self._handle(message)
+
+    def prepare(self, prelude: dict[str, str]) -> None:
+        """Evaluates the prelude while nobody needs the process yet; ``prelude`` are its texts by label.
+
+        The program of a recorded run may bring another prelude, which is then evaluated when it comes.
+        """
+        program = Program(PRELUDE_MAIN, prelude, self._host, self._limits.call_depth)
+        self._driver.program = program
+        budget = [self._limits.fuel_ticks // 1_000]
+        # What is wrong with it is told with the program that needs it.
+        with contextlib.suppress(LanguageError):
+            program.load(lambda: _spend(budget))
+            self._ahead = program
 
     def fault(self, reason: str) -> NoReturn:
         """Ends the process, after telling the engine why; nothing else of what is queued matters any more."""
@@ -85,7 +101,7 @@ class Session:
     # -- the program -----------------------------------------------------------------------------------
 
     def _load(self, main: str, sources: dict[str, str], rules: dict[str, list[Any]]) -> None:
-        program = Program(main, sources, self._host, self._limits.call_depth)
+        program = self._new_program(main, sources)
         _take_rules(program, rules)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
@@ -105,7 +121,7 @@ class Session:
 
     def _check(self, main: str, sources: dict[str, str], effects: dict[str, list[Any]]) -> None:
         """Says what is wrong with a program; none of its runs follow."""
-        program = Program(main, sources, self._host, self._limits.call_depth)
+        program = self._new_program(main, sources)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
         try:
@@ -117,6 +133,13 @@ class Session:
             self.fault(f"the check came to grief: {type(error).__name__}: {error}")
         self._channel.send(["checked", [self._in_words(each, budget).to_data() for each in found]])
         self._channel.flush()
+
+    def _new_program(self, main: str, sources: dict[str, str]) -> Program:
+        program, self._ahead = self._ahead, None
+        if program is None:
+            return Program(main, sources, self._host, self._limits.call_depth)
+        program.become(main, sources)
+        return program
 
     def _in_words(self, diagnostic: Diagnostic, budget: list[int]) -> Diagnostic:
         """What is wrong with a program; for the end of the fuel the interpreter has no words of its own."""

@@ -16,6 +16,7 @@ PACKAGE = CHECKOUT / "flowmetal"
 
 GROUND = {
     "",
+    "carried",
     "clock",
     "errors",
     "identity",
@@ -33,6 +34,7 @@ MAY_USE = {
     # ground
     "": set(),
     "errors": set(),
+    "carried": set(),
     "clock": set(),
     "identity": {"errors"},
     "settings": {"errors"},

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from flowmetal.assembly import prelude_directory
+from flowmetal.carried import prelude_directory
 from flowmetal.cli.log_tree import print_tree
 from flowmetal.cli.main import _show as show_error
 from flowmetal.cli.outcomes import failure_lines

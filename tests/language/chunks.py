@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowmetal.actions.registry import STANDARD
-from flowmetal.assembly import prelude_directory
+from flowmetal.carried import prelude_directory
 from flowmetal.clock import SystemClock
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.starting import RunRequest

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmetal.assembly import prelude_directory
+from flowmetal.carried import prelude_directory
 from flowmetal.errors import LanguageError
 from flowmetal.language.labels import (
     PACKAGES,
