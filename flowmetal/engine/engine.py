@@ -139,6 +139,7 @@ class Engine:
         self._awaited: dict[str, _Awaited] = {}
         self._some_ended = False
         self._turn: asyncio.Handle | None = None
+        self._in_turn = False
         self._turn_wanted = False
         self._jump: asyncio.Handle | None = None
         self._seen_transaction = journal.store.last_transaction()
@@ -355,7 +356,7 @@ class Engine:
     def _want_turn(self) -> None:
         """Something was queued: a turn ends after it, if not this one then one of its own."""
         self._turn_wanted = True
-        if self._turn is None and not self._closed:
+        if self._turn is None and not self._in_turn and not self._closed:
             self._turn = asyncio.get_running_loop().call_soon(self._settle)
 
     def _settle(self) -> None:
@@ -387,11 +388,15 @@ class Engine:
     def _worker_spoke(self, worker: WorkerProcess, messages: Iterable[list[Any]]) -> None:
         self._ledger.tick()
         handle = self._dispatcher.handle
+        # What is queued meanwhile is seen to at the end, and needs no turn of the loop for itself.
+        self._in_turn = True
         try:
             for message in messages:
                 handle(worker, message)
         except BadMessage as error:
             worker.kill(f"it sent {error.message}")
+        finally:
+            self._in_turn = False
         self._settle()
 
     def _worker_ended(self, program: ProgramState, reason: str) -> None:
