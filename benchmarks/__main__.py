@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.cases import CASES, LONG, Row
+from benchmarks.peers.compare import Pair, compare
 
 
 def main() -> int:
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("case", nargs="*", help=f"one of: {', '.join(CASES)}")
     parser.add_argument("--quick", action="store_true", help="leave out the cases that take a minute")
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE too")
+    parser.add_argument("--peers", action="store_true", help="measure beside DBOS, which is installed for it")
     chosen = parser.parse_args()
     names = chosen.case or [name for name in CASES if not (chosen.quick and name in LONG)]
     unknown = [name for name in names if name not in CASES]
@@ -27,6 +29,10 @@ def main() -> int:
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}"
     )
+    if chosen.peers:
+        for pair in compare():
+            print(_pair_line(pair), flush=True)
+        return 0
     rows: list[Row] = []
     for name in names:
         for row in CASES[name]():
@@ -44,6 +50,11 @@ def _line(row: Row) -> str:
     mark = "ok  " if row.is_reached else "MISS"
     figure, reach = _number(row.figure), _number(row.reach)
     return f"{mark} {row.case:<11} {row.what:<34} {figure:>10} {row.unit:<4} {bound} {reach:>7}{limit}"
+
+
+def _pair_line(pair: Pair) -> str:
+    ours, theirs = f"{_number(pair.ours)} {pair.unit}", f"{_number(pair.theirs)} {pair.unit}"
+    return f"{pair.case:<11} {pair.what:<34} Flowmetal {ours:>9}   DBOS {theirs:>9}   {pair.times_better:,.1f} times"
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from sys import intern
 from typing import Any, Final
 
 import msgpack
@@ -164,6 +165,8 @@ class Dispatcher:
         verb, _, target = callee.partition(" ")
         check_names(callee, line, name)
         check_action(run, number, verb, target, wire, tasks)
+        # Tens of thousands of open actions may be of a few lines: their texts are there once.
+        verb, target, line, name = intern(verb), intern(target), intern(line), intern(name)
         action = OpenAction(number, verb, target, args, line, name, tuple(tasks), at_ms=self._ledger.now_ms)
         more: dict[str, Any] = {"name": name} if name != verb else {}
         if modules:

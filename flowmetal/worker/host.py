@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid as system_uuid
 from dataclasses import replace
+from sys import intern
 from typing import Final
 
 from flowmetal.errors import UsageError, ValueCodecError
@@ -134,7 +135,8 @@ class FlowHost:
         if kind == "flow":
             self._check_nesting(run)
             info = driver.program.flows[int(index)]
-            callee, name = f"run {info.reference}", settings.get("name", info.name)
+            # Interned: a run may have started thousands of the same.
+            callee, name = intern(f"run {info.reference}"), settings.get("name", info.name)
         else:
             policy, kwargs = self._with_settings(policy, kwargs)
             callee, name = f"start {index}", policy_items(policy).get("name", str(index))

@@ -1,0 +1,1 @@
+"""Flowmetal beside other engines, on the same machine in the same minute."""
