@@ -40,7 +40,8 @@ def serve(descriptor: int, limits: Limits) -> NoReturn:
 
 def _prelude() -> dict[str, str]:
     """The texts of the prelude by label; if something is wrong with them, the engine says so, who gives them out."""
-    return {
-        f"{PRELUDE}//{path.name}": path.read_bytes().decode("utf-8", "replace")
-        for path in sorted(prelude_directory().glob("*.flow"))
-    }
+    found = {}
+    for path in sorted(prelude_directory().glob("*.flow")):
+        with contextlib.suppress(OSError):
+            found[f"{PRELUDE}//{path.name}"] = path.read_bytes().decode("utf-8", "replace")
+    return found

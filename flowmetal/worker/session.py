@@ -68,10 +68,11 @@ class Session:
         program = Program(PRELUDE_MAIN, prelude, self._host, self._limits.call_depth)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
-        # What is wrong with it is told with the program that needs it.
+        # What is wrong with it, or missing, is told with the program that needs it.
         with contextlib.suppress(LanguageError):
-            program.load(lambda: _spend(budget))
-            self._ahead = program
+            if not program.missing():
+                program.load(lambda: _spend(budget))
+                self._ahead = program
 
     def fault(self, reason: str) -> NoReturn:
         """Ends the process, after telling the engine why; nothing else of what is queued matters any more."""

@@ -32,7 +32,7 @@ def _work(fctx, _after):
 
 def _other(fctx):
     unwrap(fctx.actions.append("log.txt", "other\\n"))
-    fctx.actions.sleep("80ms")
+    fctx.actions.sleep("500ms")
     return "other"
 
 nap = flow(_nap)
@@ -42,7 +42,8 @@ others = flow(_other)
 if __name__ == "__flow__":
     actions = current_flow().actions
     one = actions.run(others)
-    # It begins while all others wait, so that nobody else is to blame for what its worker does.
+    # It begins while all others wait, so that nobody else is to blame for what its worker does: were the other awake
+    # when the first worker dies, the impostor would be given that one, and say nothing of it.
     two = actions.run(work, actions.run(nap))
     print([unwrap(r) for r in actions.wait([one, two])])
 """

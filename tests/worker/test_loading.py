@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowmetal.carried import prelude_directory
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.starting import RunRequest
 from flowmetal.engine.supply import answer
@@ -17,6 +21,7 @@ from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
 from flowmetal.package_graph import Graph, Request
 from flowmetal.settings import KIB, Limits
+from flowmetal.sources import FileSources
 from flowmetal.testing.harness import MAIN, NO_ARGS, Lab, TextSources, in_loop, value_of
 from flowmetal.testing.workers import Tapped, WorkerTap
 
@@ -101,6 +106,31 @@ def test_a_program_larger_than_a_frame(lab: Lab) -> None:
 def test_a_module_that_is_missing_is_named(lab: Lab) -> None:
     with pytest.raises(LanguageError, match=r"gone\.flow"):
         lab.run('load("./gone.flow", "x")\n')
+
+
+@pytest.mark.parametrize("changed", ["prelude.flow", "text.flow"])
+def test_a_program_brings_the_prelude_that_it_is_evaluated_with(lab: Lab, tmp_path: Path, changed: str) -> None:
+    """Workers have evaluated the one of today before they are asked: what differs, and what loads it, is done anew."""
+    prelude = tmp_path / "prelude"
+    shutil.copytree(prelude_directory(), prelude)
+    text = (prelude / changed).read_text(encoding="utf-8")
+    fill = 'def pad_left(text, width, fill = " "):\n    return "other " + text\n\n_pad_left = pad_left\n'
+    if changed == "text.flow":
+        text = re.sub(r"^def pad_left\(", "def _old_pad_left(", text, flags=re.MULTILINE) + "\n" + fill
+    else:
+        text = text.replace("pad_left = _pad_left\n", fill)
+    (prelude / changed).write_text(text, encoding="utf-8")
+    body = 'def _main(fctx):\n    return [pad_left("x", 3), pad_right("x", 3)]\n\nmain = flow(_main)\n'
+    main = body + 'if __name__ == "__flow__":\n    main()\n'
+    sources = TextSources({MAIN: main}, FileSources(prelude, prelude))
+
+    async def life() -> Any:
+        with lab.engine() as engine:
+            program = await engine.load(MAIN, sources, lab.limits)
+            engine.begin(program, RunRequest("r", "", "script", NO_ARGS, lab.grants(), str(lab.base)))
+            return await asyncio.wait_for(engine.outcome("r"), 20)
+
+    assert value_of(in_loop(life)) == ["other x", "x  "]
 
 
 SPINNING = """
