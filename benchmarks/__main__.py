@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.cases import CASES, LONG, Row
 from benchmarks.peers.compare import Pair, compare
+from benchmarks.probes import event_microseconds
 
 
 def main() -> int:
@@ -26,9 +27,8 @@ def main() -> int:
     unknown = [name for name in names if name not in CASES]
     if unknown:
         parser.error(f"there is no case {unknown[0]!r}: choose from {', '.join(CASES)}")
-    print(
-        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}"
-    )
+    system = f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"{system}, {platform.machine()}; a small event is packed and read in {event_microseconds():.2f} us")
     if chosen.peers:
         for pair in compare():
             print(_pair_line(pair), flush=True)

@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgpack
+
 from flowmetal.journal.lmdb_store import LmdbStore
 
 _PROBE_SECONDS = 0.5
+_EVENTS = 20_000
 
 
 def commits_per_second(place: Path) -> float:
@@ -39,6 +42,18 @@ def _rate(path: Path, batch: int) -> float:
         return puts / elapsed
     finally:
         store.close()
+
+
+def event_microseconds() -> float:
+    """Packing and reading a small event, the best of some: how fast this machine computes, to compare others with."""
+    event = {"k": 2, "t": 1_790_000_000_000, "n": 7, "c": "do append", "a": b"x" * 20, "l": "etl.flow:12"}
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        for _ in range(_EVENTS):
+            msgpack.unpackb(msgpack.packb(event))
+        times.append((time.perf_counter() - begin) / _EVENTS)
+    return min(times) * 1_000_000
 
 
 def interpreter_start_seconds() -> float:
