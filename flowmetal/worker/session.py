@@ -68,8 +68,9 @@ class Session:
         program = Program(PRELUDE_MAIN, prelude, self._host, self._limits.call_depth)
         self._driver.program = program
         budget = [self._limits.fuel_ticks // 1_000]
-        # What is wrong with it, or missing, is told with the program that needs it.
-        with contextlib.suppress(LanguageError):
+        # Whatever is wrong with it: a program that brings this text meets it again, and is told; one that was recorded
+        # with another must be able to go on.
+        with contextlib.suppress(Exception):
             if not program.missing():
                 program.load(lambda: _spend(budget))
                 self._ahead = program

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from flowmetal.engine.starting import RunRequest
 from flowmetal.engine.supply import answer
 from flowmetal.engine.table import ProgramState
 from flowmetal.errors import FlowmetalError, LanguageError
+from flowmetal.language.labels import PRELUDE, PRELUDE_MAIN
 from flowmetal.package_graph import Graph, Request
 from flowmetal.settings import KIB, Limits
 from flowmetal.sources import FileSources
 from flowmetal.testing.harness import MAIN, NO_ARGS, Lab, TextSources, in_loop, value_of
 from flowmetal.testing.workers import Tapped, WorkerTap
+from flowmetal.worker.channel import Channel
+from flowmetal.worker.session import Session
 
 TEXT = 'if __name__ == "__flow__":\n    sleep("20ms")\n'
 
@@ -131,6 +135,18 @@ def test_a_program_brings_the_prelude_that_it_is_evaluated_with(lab: Lab, tmp_pa
             return await asyncio.wait_for(engine.outcome("r"), 20)
 
     assert value_of(in_loop(life)) == ["other x", "x  "]
+
+
+@pytest.mark.parametrize("text", ["", "f(", "x = 1 / 0", "f = 5\nf()", 'load("//gone.flow", "x")', "flow = 3"])
+def test_a_prelude_that_is_broken_is_told_with_the_program_that_brings_it(text: str) -> None:
+    """And not by the end of a worker that may be needed for a run with a prelude of its own."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        session = Session(Channel(theirs), Limits())
+        session.prepare({PRELUDE_MAIN: text})
+        session.prepare({})
+        whole = {f"{PRELUDE}//{path.name}": path.read_text() for path in prelude_directory().glob("*.flow")}
+        session.prepare(whole)
 
 
 SPINNING = """
