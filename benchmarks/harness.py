@@ -131,9 +131,17 @@ def timed_command(place: Path, *arguments: str) -> float:
 
 def kill_when(place: Path, ready: Callable[[], bool], *arguments: str) -> None:
     """Starts a ``flowmetal`` process and ends it with SIGKILL as soon as ``ready`` says so."""
+    kill_process_when(ready, command(place, *arguments), place / "work")
+
+
+def kill_process_when(
+    ready: Callable[[], bool], arguments: list[str], directory: Path, environment: dict[str, str] | None = None
+) -> None:
+    """Starts any process and ends it with SIGKILL as soon as ``ready`` says so."""
     process = subprocess.Popen(
-        command(place, *arguments),
-        cwd=place / "work",
+        arguments,
+        cwd=directory,
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -67,6 +67,10 @@ def module_of(command: str) -> str:
     return _MODULES.get(command, command)
 
 
+class ReaderGone(Exception):
+    """Who reads what a command prints has closed the pipe; click itself would make an exit with code 1 of that."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules of this package.
 
@@ -80,6 +84,17 @@ class LazyGroup(click.Group):
         super().__init__(**settings)
         self._table = COMMANDS if table is None else table
         self._prefix = prefix
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command.
+
+        Raises:
+            ReaderGone: its output cannot be written any more.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""

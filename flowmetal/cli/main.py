@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 import flowmetal
-from flowmetal.cli.lazy import LazyGroup
+from flowmetal.cli.lazy import LazyGroup, ReaderGone
 from flowmetal.cli.text import printable, with_home
 from flowmetal.errors import (
     EXIT_INTERNAL,
@@ -89,7 +89,7 @@ def run(argv: list[str], *, debug: bool = False) -> int:
         is_help = type(error).__name__ == "NoArgsIsHelpError"
         _echo(error.format_message() if is_help else _usage_text(error))
         return EXIT_USAGE
-    except BrokenPipeError:
+    except ReaderGone:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_BROKEN_PIPE

@@ -91,7 +91,8 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
         )
         if shown:
             yield f"  details: {_details(shown)}"
-    yield f"  help: `{with_home(f'flowmetal log {header.run_id}', home)}` shows what the run did"
+    log, again = (with_home(f"flowmetal {each}", home) for each in (f"log {header.run_id}", f"rerun {header.root}"))
+    yield f"  help: `{log}` shows what the run did\n  help: `{again}` does again what was not Ok"
 
 
 def _details(shown: object) -> str:

@@ -13,7 +13,7 @@ from flowmetal.cli.driving import Interrupted, drive, wait_for_detached
 from flowmetal.cli.many import Asking, chosen
 from flowmetal.cli.reading import is_interrupted, open_existing, root_only
 from flowmetal.cli.running import tell_missing
-from flowmetal.cli.text import printable, show_seconds
+from flowmetal.cli.text import printable, show_seconds, with_home
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_OK, FlowmetalError, RunBusyError, RunPausedError
@@ -73,6 +73,8 @@ def resume_some(
                 continue
             display.adopted(taken[-1])
         for header in taken:
+            if header.is_finished:
+                display.notice(_too_late(header, more, home))
             outcome = _outcome_of(journal, header) if header.is_finished else await engine.outcome(header.run_id)
             display.pause()
             worst = max(worst, _show(journal, display, outcome, as_json, home, len(run_ids) > 1))
@@ -80,6 +82,14 @@ def resume_some(
         return worst
 
     return drive(home, quiet, work, existing, spare)
+
+
+def _too_late(header: Header, more: More, home: str | None) -> str:
+    """What is said of a run that had ended before it was to go on."""
+    granted = "; what is granted now changes nothing" if more.grants != GrantSet() else ""
+    rerun = with_home(f"flowmetal rerun {header.run_id}", home)
+    again = "" if header.status == "ok" else f"; to do again what was not Ok, perhaps with --allow: {rerun}"
+    return f"{header.run_id} has ended before, this is its result{granted}{again}"
 
 
 def _leave(journal: Journal, run_ids: Sequence[str], quiet: bool) -> int:

@@ -105,6 +105,8 @@ class Attempts:
             return None
         base = max(header.attempt_base, self._ledger.journal.last_number(header.run_id))
         reason = f"{failure.kind}: {failure.message}"[:_MAX_REASON]
+        # Nothing else is kept of a failure that is followed by another attempt.
+        reason += f"  [{failure.source}]" if failure.source else ""
         sequence = self._ledger.append(
             header.run_id.encode(), events.attempt(now_ms, 0, header.attempt + 1, reason=reason, due_ms=due_ms)
         )

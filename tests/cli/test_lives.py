@@ -125,7 +125,7 @@ def test_two_processes_with_one_id(steps: Cli) -> None:
 
 
 def test_who_follows_goes_on_when_the_first_dies(steps: Cli) -> None:
-    steps.file("steps.flow", STEPS.replace("60ms", "300ms"))  # the second must start while the first runs
+    steps.file("steps.flow", STEPS.replace("60ms", "900ms"))  # the second must start while the first runs
     first = steps.start(*RUN)
     until(lambda: steps.text("out.txt"))
     second = steps.start(*RUN)
@@ -211,6 +211,34 @@ def test_resume_with_more_grants(cli: Cli) -> None:
     done = cli("resume", "r1", "--allow", "read=in")
     assert (done.code, done.out) == (0, "12345\n")
     assert cli("show", "r1", "--json").json["grants"]["allow"] == [f"read={cli.folder}/in"]
+
+
+def test_a_reader_that_is_gone_makes_no_err_of_an_ok(steps: Cli) -> None:
+    assert steps(*RUN).code == 0
+    for arguments in (RUN, ("ps",), ("log", "r1")):
+        process = steps.start(*arguments)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        with process.stderr as told:
+            assert "Traceback" not in told.read()
+        assert process.wait(60) == 141
+
+
+def test_resume_of_a_run_that_has_failed_names_what_helps(cli: Cli) -> None:
+    cli.file("b.flow", 'def _main(fctx):\n    unwrap(fctx.actions.write("a.txt", "x"))\n\nmain = flow(_main)\n')
+    failed = cli("run", "b.flow:main", "--id", "r1")
+    assert failed.code == 1
+    assert "help: `flowmetal rerun r1` does again what was not Ok" in failed.err
+    late = cli("resume", "r1", "--allow", "write=.")
+    assert late.code == 1
+    assert "r1 has ended before, this is its result; what is granted now changes nothing" in late.err
+    assert "flowmetal rerun r1" in late.err
+    assert "granted now" not in cli("resume", "r1").err
+    assert cli("rerun", "r1", "--allow", "write=.", "--id", "r2").code == 0
+    assert cli.text("a.txt") == "x"
+    done = cli("resume", "r2")
+    assert (done.code, done.err) == (0, "flowmetal: r2 has ended before, this is its result\n")
 
 
 def test_a_run_moves_to_another_home(steps: Cli) -> None:

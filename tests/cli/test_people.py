@@ -372,11 +372,11 @@ def test_attempts_and_who_asked_are_in_the_log(cli: Cli) -> None:
     cli.file("t.flow", TRIED)
     done = cli("run", "t.flow:main", "--id", "t1", "--allow", "read=.")
     assert done.code == 0, done.err
-    assert re.search(r"\nstep: attempt 2 in 10ms: failed: once\n", done.err)
+    assert re.search(r"\nstep: attempt 2 in 10ms: failed: once  \[t\.flow:9\]\n", done.err)
     assert re.search(r"main #1: attempt 2 in 1ms: effect: cannot read `none`", done.err)
     log = re.sub(r" +\+[\d.]+s ", "", cli("log", "t1").out)
     assert "(attempt 2 in 1ms: effect: cannot read `none`: no such file or directory)" in log
-    first, rule, second = log.partition("── attempt 2 in 10ms: failed: once ──")
+    first, rule, second = log.partition("── attempt 2 in 10ms: failed: once  [t.flow:9] ──")
     assert rule
     assert f"(by read={cli.folder})" in first
     assert "(asked by lib.flow)" in first
@@ -388,7 +388,7 @@ def test_attempts_and_who_asked_are_in_the_log(cli: Cli) -> None:
     assert [each["modules"] for each in lines if each.get("modules")] == [["//lib.flow"]] * 2
     assert [each["policy"]["retries"] for each in lines if "policy" in each] == [1]
     assert [(each["number"], each["reason"]) for each in lines if each["kind"] == "attempt" and not each["number"]] == [
-        (0, "failed: once")
+        (0, "failed: once  [t.flow:9]")
     ]
 
 
