@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from flowmetal.assembly import carried_package, conduct_of, locate_module, package_places
@@ -19,7 +20,7 @@ from flowmetal.package_ids import parse_label
 from flowmetal.packages.gathering import gather_files
 from flowmetal.packages.late import Conduct
 from flowmetal.packages.manifest import Manifest, PackageFacts, exported_files
-from flowmetal.packages.preparing import read_package
+from flowmetal.packages.preparing import path_of_load, read_package
 from flowmetal.packages.release import Release
 from flowmetal.packages.visiting import find_release, unfold
 from flowmetal.settings import Limits
@@ -58,10 +59,37 @@ def _docs_of(folder: Path, conduct: Conduct, release: Release | None = None) -> 
             release.files,
         )
     parts = [_head(manifest, facts)]
-    for path in exported_files(facts, files):
+    texts = {path: outline(data.decode("utf-8", "replace")) for path, data in files.items() if path.endswith(".flow")}
+    exported = exported_files(facts, files)
+    for path in exported:
+        # Loaded before its names are followed, so it is known that they lead somewhere.
         flows = _flows(folder, facts.name, path, conduct)
-        parts.append(_module(facts, path, outline(files[path].decode("utf-8", "replace")), flows))
+        hidden = {other: text for other, text in texts.items() if other not in exported}
+        parts.append(_module(facts, path, texts[path], _functions(path, texts[path], hidden), flows))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _functions(path: str, text: Outline, hidden: Mapping[str, Outline]) -> list[Function]:
+    """The public functions that a module gives: its own, and what it passes on from ``hidden`` modules, by path."""
+    found = [each for each in text.functions if not each.name.startswith("_")]
+    for each in text.passed_on:
+        there = _find(path_of_load(path, each.load), each.theirs, hidden)
+        if there is not None:
+            signature = each.name + there.signature.removeprefix(there.name)
+            found.append(replace(there, name=each.name, signature=signature, line=each.line))
+    return sorted(found, key=lambda each: each.line)
+
+
+def _find(path: str, name: str, modules: Mapping[str, Outline]) -> Function | None:
+    """The function that a module has under a name, by whichever of ``modules`` it is passed on."""
+    for _ in modules:
+        text = modules.get(path)
+        own = next((each for each in text.functions if each.name == name), None) if text else None
+        passed = next((each for each in text.passed_on if each.name == name), None) if text else None
+        if own is not None or passed is None:
+            return own
+        path, name = path_of_load(path, passed.load), passed.theirs
+    return None
 
 
 def _flows(folder: Path, package: str, path: str, conduct: Conduct) -> list[FlowInfo]:
@@ -90,8 +118,7 @@ def _head(manifest: Manifest, facts: PackageFacts) -> str:
     return "\n\n".join(lines)
 
 
-def _module(facts: PackageFacts, path: str, text: Outline, flows: list[FlowInfo]) -> str:
-    public = [each for each in text.functions if not each.name.startswith("_")]
+def _module(facts: PackageFacts, path: str, text: Outline, public: list[Function], flows: list[FlowInfo]) -> str:
     label = facts.name if path == facts.entry else f"{facts.name}//{path}"
     names = [flow.global_name for flow in flows] + [each.name for each in public]
     shown = ", ".join(f'"{name}"' for name in names[:3]) + (", …" if len(names) > 3 else "")

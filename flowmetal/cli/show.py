@@ -203,13 +203,25 @@ def _print(data: Mapping[str, Any], home: str | None) -> None:
             for at, each in enumerate(data["packages"])
         ),
         ("code", data["program"]),
-        *[("", f"{digest[:16]}  {label}") for label, digest in data["code"].items()],
+        *[("", line) for line in _code(data["code"])],
         ("versions", ", ".join(f"{name} {value}" for name, value in data["versions"].items())),
         ("limits", _limits(data["limits"])),
     ]
     for name, value in lines:
         if value not in (None, ""):
             print(f"{name:<14} {printable(str(value))}")
+
+
+def _code(code: Mapping[str, str]) -> list[str]:
+    """A line for each module; one for the prelude, whose files nobody has written or can change by themselves."""
+    from flowmetal.journal.headers import program_digest
+    from flowmetal.language.labels import PRELUDE, is_prelude
+
+    prelude = [(label, digest) for label, digest in code.items() if is_prelude(label)]
+    lines = [f"{digest[:16]}  {label}" for label, digest in code.items() if not is_prelude(label)]
+    if prelude:
+        lines.append(f"{program_digest(prelude)[:16]}  {PRELUDE} ({len(prelude)} files, each in --json)")
+    return lines
 
 
 def _arguments(data: Mapping[str, Any]) -> str:

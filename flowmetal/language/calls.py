@@ -20,7 +20,7 @@ from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
-_ACTIONS = "_actions."
+_ACTIONS = "_actions"
 """The prelude's struct of actions."""
 
 
@@ -53,23 +53,39 @@ def signature_of_effect(takes: Sequence[Any]) -> Signature:
     return Signature(tuple(names), EFFECT_SETTINGS, frozenset(required), is_variadic, is_variadic, frozenset(lists))
 
 
-def signatures_of(text: str) -> dict[str, Signature]:
-    """Signatures of a module's public functions, and of the functions in its public structs as ``args.int``."""
+def signatures_of(text: str, loaded: Mapping[str, Signature]) -> dict[str, Signature]:
+    """Signatures of a module's public functions, and of the functions in its public structs as ``args.int``.
+
+    ``loaded`` are those of what it loads, by its own names for them: it may give them a public name, or a place in a
+    struct.
+    """
     tree = parse(text)
     if tree is None:
         return {}
-    functions = {node.name: _signature(node.args) for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found = {name: signature for name, signature in functions.items() if not name.startswith("_")}
+    known = dict(loaded)
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Call):
-            for keyword in node.value.keywords:
-                name = f"{node.targets[0].id}.{keyword.arg}"
-                if isinstance(keyword.value, ast.Name) and keyword.value.id in functions:
-                    found[name] = functions[keyword.value.id]
-                elif name.startswith(_ACTIONS):
-                    found[name] = _ANYTHING
-    renamed = {name.replace(_ACTIONS, f"{CONTEXT}.actions."): signature for name, signature in found.items()}
-    return {name: signature for name, signature in renamed.items() if not name.startswith("_")}
+        if isinstance(node, ast.FunctionDef):
+            known[node.name] = _signature(node.args)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if isinstance(node.value, ast.Name):
+                known.update(called_otherwise(known, node.value.id, name))
+            for keyword in node.value.keywords if isinstance(node.value, ast.Call) else ():
+                if isinstance(keyword.value, ast.Name) and keyword.value.id in known:
+                    known[f"{name}.{keyword.arg}"] = known[keyword.value.id]
+                elif name == _ACTIONS:
+                    known[f"{name}.{keyword.arg}"] = _ANYTHING
+    known.update(called_otherwise(known, _ACTIONS, f"{CONTEXT}.actions"))
+    return {name: signature for name, signature in known.items() if not name.startswith("_")}
+
+
+def called_otherwise(known: Mapping[str, Signature], name: str, other: str) -> dict[str, Signature]:
+    """What is known of a name and of what is in it, by another name for the same."""
+    return {
+        f"{other}{each.removeprefix(name)}": signature
+        for each, signature in known.items()
+        if each.partition(".")[0] == name
+    }
 
 
 def _signature(arguments: ast.arguments) -> Signature:

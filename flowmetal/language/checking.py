@@ -16,6 +16,7 @@ from flowmetal.errors import LanguageError
 from flowmetal.language.calls import (
     Known,
     Signature,
+    called_otherwise,
     check_calls,
     signature_of_effect,
     signature_of_flow,
@@ -80,9 +81,8 @@ class _Checker:
         self._modules: Modules = program.modules
         self._globals = make_globals()
         self._interfaces: dict[str, starlark.Interface] = {}
-        prelude = self._modules.sources[PRELUDE_MAIN]
-        self._prelude_names = prelude_names(prelude)
-        self._prelude = signatures_of(prelude)
+        self._prelude_names = prelude_names(self._modules.sources[PRELUDE_MAIN])
+        self._prelude = self._signatures_of_prelude()
         for name, takes in effects.items():
             self._prelude[f"{CONTEXT}.actions.{name}"] = signature_of_effect(takes)
         self._members: dict[str, tuple[str, ...]] = {CONTEXT: CONTEXT_FIELDS}
@@ -105,6 +105,18 @@ class _Checker:
                 for load in self._modules.tree(label).loads()
             }
             self._interfaces[label] = self._modules.tree(label).typecheck(make_prelude_globals(), loads)[1]
+
+    def _signatures_of_prelude(self) -> dict[str, Signature]:
+        """What the prelude's main file gives to every flow file, whichever of its files the text is in."""
+        found: dict[str, dict[str, Signature]] = {}
+        for label in self._modules.in_order(PRELUDE_MAIN):
+            loaded: dict[str, Signature] = {}
+            for load in self._modules.tree(label).loads():
+                there = found[self._modules.resolve(label, load.module_id)]
+                for own, theirs in load.symbols.items():
+                    loaded.update(called_otherwise(there, theirs, own))
+            found[label] = signatures_of(self._modules.sources[label], loaded)
+        return found[PRELUDE_MAIN]
 
     def check(self, labels: list[str]) -> Iterator[Diagnostic]:
         for label in labels:

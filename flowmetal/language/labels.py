@@ -25,7 +25,10 @@ PRELUDE: Final = f"{_CARRIED}prelude"
 PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery", f"{_CARRIED}testing", f"{_CARRIED}time")
 """The packages that are carried with Flowmetal."""
 PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
-_PRELUDE_ONLY: Final = f"{PRELUDE}//wire.flow"
+_PRELUDE_ONLY: Final = frozenset(
+    f"{PRELUDE}//{name}.flow" for name in ("actions", "flows", "parallel", "results", "wire")
+)
+"""Files of the prelude whose names are for its other files: its manifest exports none of them."""
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _MAX_LABEL: Final = 200
@@ -44,7 +47,7 @@ def resolve_load(loader: str, written: str, rules: Rules = _NO_RULES) -> str:
     wanted, slashes, file = written.partition("//")
     if wanted in PACKAGES:
         label = f"{wanted}//{_normal(file.split('/'), written) if slashes else _main_of(wanted)}"
-        if label == _PRELUDE_ONLY and package != PRELUDE:
+        if label in _PRELUDE_ONLY and package != PRELUDE:
             raise LanguageError(
                 f'load("{written}"): this file is for the prelude itself', remedy=f'did you mean "{PRELUDE}"?'
             )

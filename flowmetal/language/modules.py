@@ -40,7 +40,7 @@ class Modules:
         self._rules: Rules = {}
         self._dialect = make_dialect()
         self._trees: dict[str, starlark.AstModule] = {}
-        self._loads: dict[str, dict[str, int]] = {}
+        self._loads: dict[str, dict[str, str]] = {}
         self._names: dict[str, set[str]] = {}
 
     def take_rules(self, rules: Rules) -> None:
@@ -91,20 +91,19 @@ class Modules:
             self._names[label] = set() if is_prelude(label) else scan(self.sources[label], short_name(label))
         return self._names[label]
 
-    def loads(self, label: str) -> dict[str, int]:
-        """The labels that a module loads, in order, each with the line that asks for it.
+    def loads(self, label: str) -> dict[str, str]:
+        """The labels that a module loads, in order, each with what is written there for it.
 
         Raises:
             LanguageError: a syntax error, or a load string that is no label.
         """
         if label not in self._loads:
-            found: dict[str, int] = {}
+            found: dict[str, str] = {}
             for load in self.tree(label).loads():
-                line = self._line_of(label, load.module_id)
                 try:
-                    found.setdefault(self.resolve(label, load.module_id), line)
+                    found.setdefault(self.resolve(label, load.module_id), load.module_id)
                 except LanguageError as error:
-                    raise self._at(label, line, error) from None
+                    raise self._at_load(label, load.module_id, error) from None
             self._loads[label] = found
         return self._loads[label]
 
@@ -131,7 +130,7 @@ class Modules:
         """The error of a text that cannot be had, at the line that loads it."""
         for loader, loads in self._loads.items():
             if label in loads and not error.place:
-                return self._at(loader, loads[label], error)
+                return self._at_load(loader, loads[label], error)
         return error
 
     def in_order(self, main: str) -> list[str]:
@@ -164,20 +163,16 @@ class Modules:
             error = LanguageError(
                 f"modules load each other in a circle: {chain}", remedy="move what both need into a third file"
             )
-        return self._at(last, self._loads[last][needed], error)
+        return self._at_load(last, self._loads[last][needed], error)
 
-    def _line_of(self, label: str, written: str) -> int:
+    def _at_load(self, label: str, written: str, error: LanguageError) -> LanguageError:
+        """An error at the line of a load; it is looked for only now, since most loads are well."""
         text = self.sources[label]
-        for start in _LOAD.finditer(text):
-            at = re.compile(f"""["']{re.escape(written)}["']""").search(text, start.end())
-            if at:
-                return text.count("\n", 0, at.start()) + 1
-        return 0
-
-    def _at(self, label: str, line: int, error: LanguageError) -> LanguageError:
-        excerpt = draw(self.sources[label], line)
+        wanted = re.compile(f"""["']{re.escape(written)}["']""")
+        found = next((at for start in _LOAD.finditer(text) if (at := wanted.search(text, start.end()))), None)
+        line = text.count("\n", 0, found.start()) + 1 if found else 0
         place = f"{short_name(label)}:{line}" if line else short_name(label)
-        return LanguageError(error.message, place=place, excerpt=excerpt, remedy=error.remedy)
+        return LanguageError(error.message, place=place, excerpt=draw(text, line), remedy=error.remedy)
 
 
 def prelude_names(text: str) -> list[str]:

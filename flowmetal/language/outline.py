@@ -1,9 +1,13 @@
-"""What a module offers, read from its text alone: functions with their doc comments, and who implements a flow."""
+"""What a module offers, read from its text alone: functions with their doc comments, and who implements a flow.
+
+A name may also be passed on: ``area = _area``, where ``_area`` was loaded from another module, which has the text.
+"""
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +15,8 @@ from flowmetal.language.scan import TOKEN
 
 _DEF: Final = re.compile(r"^def ([A-Za-z_]\w*)\s*(?=\()", re.MULTILINE)
 _FLOW: Final = re.compile(r"^([A-Za-z]\w*)\s*=\s*flow\(\s*(\w+)", re.MULTILINE)
+_ALIAS: Final = re.compile(r"^([A-Za-z]\w*)[ ]*=[ ]*(\w+)[ ]*$", re.MULTILINE)
+_LOAD: Final = re.compile(r"^load[ ]*\(", re.MULTILINE)
 _QUOTES: Final = re.compile(r'[rR]?("""|\'\'\'|"|\')')
 
 
@@ -25,12 +31,23 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOn:
+    """A name that a module passes on: ``load`` is what is written of where it comes from, ``theirs`` its name there."""
+
+    name: str
+    load: str
+    theirs: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """A module: the comment that it begins with, its functions in order, and by global name who implements a flow."""
 
     comment: str
     functions: tuple[Function, ...]
     implementations: tuple[tuple[str, str], ...]
+    passed_on: tuple[PassedOn, ...] = ()
 
     def doc_of(self, flow: str) -> str:
         """The doc comment of the function that implements a flow, by the flow's global name."""
@@ -40,12 +57,38 @@ class Outline:
 
 def outline(text: str) -> Outline:
     """The outline of a module that has been loaded before, so that it is known to be one."""
+    bare = _without_strings(text)
     functions = []
-    for found in _DEF.finditer(_without_strings(text)):
+    for found in _DEF.finditer(bare):
         signature, end = _signature(text, found.end())
-        line = text.count("\n", 0, found.start()) + 1
-        functions.append(Function(found[1], f"{found[1]}{signature}", _doc(text, end), line))
-    return Outline(_comment(text), tuple(functions), tuple(_FLOW.findall(text)))
+        functions.append(Function(found[1], f"{found[1]}{signature}", _doc(text, end), _line(text, found)))
+    loaded = {own: there for found in _LOAD.finditer(bare) for own, there in _loaded(text, found.end())}
+    passed_on = [
+        PassedOn(found[1], *loaded[found[2]], _line(text, found))
+        for found in _ALIAS.finditer(bare)
+        if found[2] in loaded
+    ]
+    return Outline(_comment(text), tuple(functions), tuple(_FLOW.findall(text)), tuple(passed_on))
+
+
+def _line(text: str, found: re.Match[str]) -> int:
+    return text.count("\n", 0, found.start()) + 1
+
+
+def _loaded(text: str, start: int) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What one load binds: a name here, what is loaded, and the name there."""
+    load = own = ""
+    for match in TOKEN.finditer(text, start):
+        word = match.group()
+        if match.lastgroup == "close":
+            return
+        if match.lastgroup == "name":
+            own = word
+        elif match.lastgroup == "string":
+            word = word.strip("\"'")
+            if load:
+                yield own or word, (load, word)
+            load, own = load or word, ""
 
 
 def _without_strings(text: str) -> str:

@@ -146,11 +146,14 @@ def _check_source(data: bytes, place: str) -> None:
 
 def _own_loads(path: str, data: bytes) -> set[str]:
     """The paths of what a module loads of its own package."""
-    folder = posixpath.dirname(path)
-    found = set()
-    for _, written in load_strings(data.decode("utf-8", "replace")):
-        if written.startswith("//"):
-            found.add(posixpath.normpath(written[2:]))
-        elif written.startswith(_INSIDE):
-            found.add(posixpath.normpath(posixpath.join(folder, written)))
-    return found
+    found = {path_of_load(path, written) for _, written in load_strings(data.decode("utf-8", "replace"))}
+    return found - {""}
+
+
+def path_of_load(path: str, written: str) -> str:
+    """The path of what the module at ``path`` loads, if it is of its own package; else ""."""
+    if written.startswith("//"):
+        return posixpath.normpath(written[2:])
+    if written.startswith(_INSIDE):
+        return posixpath.normpath(posixpath.join(posixpath.dirname(path), written))
+    return ""

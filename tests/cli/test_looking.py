@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from flowmetal.language.labels import PRELUDE
 from tests.cli.conftest import Cli, Here, until
 
 TREE = """
@@ -191,6 +192,12 @@ def test_show(ran: Cli) -> None:
     out = ran("show", "t1").out
     for part in ("status         ok", 'result         ["done"', "allowed        nothing", "versions       flowmetal"):
         assert part in out
+    modules = out.partition("\ncode  ")[2].partition("\nversions")[0].splitlines()[1:]
+    files = sum(label.startswith(f"{PRELUDE}//") for label in data["code"])
+    assert [line.split(maxsplit=1)[1] for line in modules] == [
+        "tree.flow",
+        f"{PRELUDE} ({files} files, each in --json)",
+    ]
     assert ran("show", "t1.1.2", "--json").json["args"] == [1]
     assert "part of        t1.1\n" in ran("show", "t1.1.2").out
 

@@ -276,3 +276,23 @@ def test_the_reference_of_what_comes_with_flowmetal(capsys: pytest.CaptureFixtur
     assert run(["docs", "pkg.flowmetal.io/v1/time"]) == 0
     page = capsys.readouterr().out
     assert "### `add(ts: str, duration: int | float | str) -> str`" in page
+
+
+def test_the_reference_tells_what_a_module_passes_on_from_one_that_is_not_exported(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = here / "shapes"
+    (folder / "in").mkdir(parents=True)
+    files = {
+        "lib.flow": 'load("./in/a.flow", _a = "size")\nload("//open.flow", _d = "deep")\narea = _a\ndeep = _d\n',
+        "in/a.flow": 'load("./b.flow", _size = "size_of")\nsize = _size\ndef hidden(): pass\n',
+        "in/b.flow": 'def size_of(a, b):\n    """The area."""\n    return a * b\n',
+        "open.flow": 'def deep():\n    """Its own module tells this."""\n',
+    }
+    package(folder, files, more='exports = ["lib.flow", "open.flow"]')
+    assert run(["docs", "shapes"]) == 0
+    page = capsys.readouterr().out
+    module, other = page.split("## open.flow")
+    assert module.endswith("### `area(a, b)`\n\n```text\nThe area.\n```\n\n")
+    assert "### `deep()`" in other
+    assert "hidden" not in page

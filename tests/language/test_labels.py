@@ -19,6 +19,7 @@ from flowmetal.language.labels import (
     short_name,
 )
 from flowmetal.language.package_loads import ROOT, Rule, parse_load
+from flowmetal.packages.preparing import read_package
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,19 @@ def test_a_package_is_not_loaded_as_a_part_of_the_prelude() -> None:
 
 
 def test_what_the_prelude_keeps_to_itself() -> None:
-    with pytest.raises(LanguageError, match="for the prelude itself"):
-        resolve_load("//x.flow", f"{PRELUDE}//wire.flow")
-    assert resolve_load(PRELUDE_MAIN, "//wire.flow") == f"{PRELUDE}//wire.flow"
+    """Whatever its manifest does not export: names that cross its files are public in these, and for nobody else."""
+    facts = read_package(prelude_directory())[1]
+    files = {path.name for path in prelude_directory().glob("*.flow")}
+    assert {"prelude.flow", "time.flow"} < set(facts.exports) < files
+    for name in files:
+        label = f"{PRELUDE}//{name}"
+        assert resolve_load(PRELUDE_MAIN, f"//{name}") == label
+        for loader in ("//x.flow", "pkg.flowmetal.io/v1/jobs//jobs.flow", f"{DEPLOY}//lib.flow"):
+            if name in facts.exports:
+                assert resolve_load(loader, label) == label
+                continue
+            with pytest.raises(LanguageError, match="for the prelude itself"):
+                resolve_load(loader, label)
 
 
 DEPLOY = "pkg.example.org/v1/deploy"

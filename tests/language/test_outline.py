@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowmetal.language.outline import Function, outline
+from flowmetal.language.outline import Function, PassedOn, outline
 
 TEXT = '''\
 # What this module is.
@@ -64,6 +64,30 @@ def test_an_outline() -> None:
     )
     assert found.implementations == (("run", "_impl"), ("walk", "_doc"))
     assert (found.doc_of("walk"), found.doc_of("run"), found.doc_of("no")) == ("One line.", "", "")
+
+
+def test_what_a_module_passes_on() -> None:
+    text = '''\
+load("//inner.flow", "both", _area = "area")  # load("//no.flow", "no")
+load(
+    "./other.flow",
+    _volume = "volume",  # a bracket ) in a comment
+)
+
+area = _area
+same = both
+volume = _volume # not an alias alone
+mine = area
+text = """
+hidden = _area
+"""
+volume = _volume
+'''
+    assert outline(text).passed_on == (
+        PassedOn("area", "//inner.flow", "area", 7),
+        PassedOn("same", "//inner.flow", "both", 8),
+        PassedOn("volume", "./other.flow", "volume", 14),
+    )
 
 
 def test_what_has_nothing() -> None:
