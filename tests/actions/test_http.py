@@ -409,13 +409,13 @@ def test_waiting_for_a_turn_is_not_the_servers_time(base: Path, monkeypatch: pyt
     from flowmetal.actions import http_perform
     from flowmetal.net.client import MAX_PER_PLACE
 
-    monkeypatch.setattr(http_perform, "DEFAULT_SECONDS", 2.0)
+    monkeypatch.setattr(http_perform, "DEFAULT_SECONDS", 12.0)
     going: list[int] = [0, 0]
 
     async def slow(seen: Seen, writer: Any) -> None:
         going[0] += 1
         going[1] = max(going)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         going[0] -= 1
         writer.write(reply())
 

@@ -110,7 +110,7 @@ def test_kill_9_then_run_again_with_a_changed_file(steps: Cli) -> None:
 
 
 def test_two_processes_with_one_id(steps: Cli) -> None:
-    steps.file("steps.flow", STEPS.replace("60ms", "900ms"))  # two commands must start while it runs
+    steps.file("steps.flow", STEPS.replace("60ms", "2s"))  # two commands must start while it runs
     first = steps.start(*RUN)
     until(lambda: steps.text("out.txt"))
     busy = steps("resume", "r1")

@@ -192,7 +192,7 @@ aside = flow(lambda fctx: fctx.actions.write("aside/f", "x"))
     cli.file("f.flow", flow_of('worse()\nprint("seen")\na.start(aside)', more))
     done = cli("plan", "f.flow:main")
     assert done.code == 0, done.err
-    assert "── attempt 3 in 2d: failed: always ──" in done.out
+    assert "── attempt 3 in 2d: failed: always  [f.flow:4] ──" in done.out
     assert "· seen" in done.out
     assert "\nf.flow:aside\n" in done.out
     assert f"--allow write={cli.folder}/aside" in done.out

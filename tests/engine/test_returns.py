@@ -37,7 +37,7 @@ main = flow(_main, returns = args.int(), retries = 2, retry_delay = "1ms")
     assert value_of(lab.run(flow, name="main")) == 2
     assert (lab.base / "log.txt").read_text() == "."
     reasons = [event.fields["reason"] for event in lab.events() if event.kind == "attempt"]
-    assert reasons == ['mistyped: main returns: int, got: string (must be an int, not "one" (string))']
+    assert reasons == ['mistyped: main returns: int, got: string (must be an int, not "one" (string))  [main.flow:6]']
 
 
 def test_a_run_of_its_own_ends_in_it(lab: Lab) -> None:
