@@ -68,7 +68,8 @@ def _read_up_to(fd: int, limit: int) -> bytes:
 def _too_large(path: str, size: int) -> EffectFailure:
     return EffectFailure(
         f"cannot read `{plain(path)}`: it has {size:,} bytes or more, and a value holds at most {MAX_TEXT_BYTES:,} "
-        "(1 MiB encoded); split the file, or pass its path instead of its text: `copy` and `digest` take any size",
+        "(1 MiB encoded); split the file, or pass its path instead of its text: to a Python function by `call`, to a "
+        "program by `exec`",
         kind="limit",
         details={"path": plain(path), "limit_bytes": MAX_TEXT_BYTES},
     )

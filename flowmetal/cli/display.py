@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flowmetal.cli.prompting import Prompts
 from flowmetal.cli.questions import GRANT, Question, answers_in_mail
-from flowmetal.cli.reading import count_errs
+from flowmetal.cli.reading import errs_of
 from flowmetal.cli.text import continued, cut, printable, show_call
 from flowmetal.identity import child_id
 from flowmetal.journal.headers import Header
@@ -64,7 +64,7 @@ class Display:
         # Read before the engine does, which looks for mail in a later turn.
         self._answered |= answers_in_mail(self._journal, root.run_id)
         if not self._quiet:
-            self._errs[root.run_id] = count_errs(self._journal, root.run_id)
+            self._errs[root.run_id] = sum(1 for _ in errs_of(self._journal, root.run_id))
 
     def errs(self, root_id: str) -> int:
         """How many results below a root run were Err, other than by being cancelled; told once, at its end."""

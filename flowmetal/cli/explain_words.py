@@ -79,6 +79,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "run": found.tree.header.run_id,
         "status": found.tree.header.status,
         "engine": found.engine,
+        "process": found.process,
         "answer": list(answer(found, now_ms)),
         "command": found.command or None,
         "last_event": rfc3339(found.last_ms),
@@ -133,6 +134,8 @@ def answer(found: Explanation, now_ms: int) -> Iterator[str]:
     leaves = list(found.tree.leaves())
     if found.engine == "live":
         yield from _leaves(run_id, leaves, now_ms, is_driven=True)
+        if found.process is not None:
+            yield f"  process {found.process} drives it"
         if found.tree.header.deadline_ms is not None or root.deadline_ms is not None:
             yield f"  its time is up at {show_moment(root.deadline_ms or header.deadline_ms or 0)}"
     elif leaves:

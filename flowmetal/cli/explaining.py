@@ -14,6 +14,7 @@ from flowmetal.cli.reading import unread_names
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.keys import root_of, sort_key
+from flowmetal.journal.ownership import process_of
 from flowmetal.journal.starting import is_driven
 from flowmetal.policy import policy_items
 from flowmetal.values import unpack
@@ -50,7 +51,9 @@ def explain(journal: Journal, run_id: str, home: str | None) -> Explanation:
         if to == run_id or to.startswith(f"{run_id}.") or to == root.run_id:
             kind = str(message.get("kind"))
             mail[kind] = mail.get(kind, 0) + 1
-    return Explanation(root, nodes[run_id], engine, mail, unread_names(journal, run_id), last_ms, home)
+    process = process_of(journal.home, root.owner) if engine == "live" else None
+    unread = unread_names(journal, run_id)
+    return Explanation(root, nodes[run_id], engine, mail, unread, last_ms, home, process)
 
 
 def _engine(journal: Journal, root: Header, header: Header) -> Engine:

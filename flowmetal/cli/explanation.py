@@ -54,7 +54,7 @@ class Node:
 class Explanation:
     """Why a run is not moving; ``mail`` is what has been sent to it and was not read yet, by kind.
 
-    ``unread`` are the names of the messages that it has not received.
+    ``unread`` are the names of the messages that it has not received; ``process`` is who drives it, if it is known.
     """
 
     root: Header
@@ -64,6 +64,7 @@ class Explanation:
     unread: Sequence[str]
     last_ms: int
     home: str | None
+    process: int | None = None
 
     @property
     def command(self) -> str:

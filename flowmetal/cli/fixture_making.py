@@ -16,9 +16,9 @@ from flowmetal.cli.text import printable
 from flowmetal.errors import EXIT_OK, UsageError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
-from flowmetal.language.labels import short_name
+from flowmetal.language.labels import TEST_SUFFIX, short_name
 from flowmetal.packages.opening import is_project, manifest_in
-from flowmetal.rehearsal.collecting import SUFFIX, unwritten_test_file
+from flowmetal.rehearsal.collecting import unwritten_test_file
 from flowmetal.rehearsal.fixture import RecordedFlow, fixture_text, flows_of, test_name
 from flowmetal.rehearsal.lending import Lender
 from flowmetal.rehearsal.stage import Tested, on_stage
@@ -57,7 +57,7 @@ def make_fixture(run_id: str, output: str | None, home: str | None) -> int:
     if not file or not os.path.exists(file):
         raise UsageError(f"the file of the run {run_id} is not there any more: {file or 'it is not recorded'}")
     label, sources = locate_program(file)
-    name = output or os.path.join(os.path.dirname(file), Path(file).stem + SUFFIX)
+    name = output or os.path.join(os.path.dirname(file), Path(file).stem + TEST_SUFFIX)
     if output is not None:
         _check_output(output, sources.root)
     test_label = f"//{Path(os.path.realpath(name)).relative_to(sources.root.resolve()).as_posix()}"
@@ -77,8 +77,8 @@ def make_fixture(run_id: str, output: str | None, home: str | None) -> int:
 
 
 def _check_output(output: str, root: Path) -> None:
-    if not output.endswith(SUFFIX):
-        raise UsageError(f"{output} is no name of a test file", remedy=f"test files end in {SUFFIX}")
+    if not output.endswith(TEST_SUFFIX):
+        raise UsageError(f"{output} is no name of a test file", remedy=f"test files end in {TEST_SUFFIX}")
     if os.path.exists(output):
         raise UsageError(f"{output} exists", remedy="name another, or remove it first")
     if not os.path.isdir(os.path.dirname(output) or "."):

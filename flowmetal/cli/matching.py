@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from flowmetal.cli.reading import flow_of
+from flowmetal.cli.reading import flow_of, is_interrupted
 from flowmetal.errors import UsageError, did_you_mean
-from flowmetal.journal.headers import STATUSES, Header
+from flowmetal.journal.headers import FINISHED, STATUSES, Header
 from flowmetal.journal.journal import Journal
+
+_INTERRUPTED: Final = "interrupted"
+STATUSES_ASKED_FOR: Final = (*STATUSES, _INTERRUPTED)
+"""What a run's status can be, and what else a person calls it: one that is unfinished and that nobody drives."""
 
 _LABEL: Final = "label."
 _SHOWN: Final = 4
@@ -24,15 +28,18 @@ _GRAMMAR: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What root runs must be like; no ``statuses`` are all, ``flow`` is any of the names of a flow or None."""
+    """What root runs must be like.
+
+    ``statuses`` are some of ``STATUSES_ASKED_FOR``, none for all; ``flow`` is any of the names of a flow or None.
+    """
 
     statuses: frozenset[str] = frozenset()
     flow: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def fits(self, header: Header) -> bool:
-        """Whether a root run is like that."""
-        if self.statuses and header.status not in self.statuses:
+    def _fits(self, journal: Journal, header: Header) -> bool:
+        fits = not self.statuses or header.status in self.statuses
+        if not fits and not (_INTERRUPTED in self.statuses and is_interrupted(journal, header)):
             return False
         if self.flow is not None and self.flow not in (flow_of(header), header.name, header.flow):
             return False
@@ -55,8 +62,11 @@ class Filter:
     def roots(self, journal: Journal) -> Iterator[Header]:
         """The root runs of a home that fit, by the narrowest index there is; in no order of time."""
         label = next(iter(self.labels.items()), None)
-        for status in sorted(self.statuses) if self.statuses and label is None else [None]:
-            yield from (header for header in journal.roots(status=status, label=label) if self.fits(header))
+        statuses = self.statuses - {_INTERRUPTED}
+        if _INTERRUPTED in self.statuses:
+            statuses |= set(STATUSES) - FINISHED
+        for status in sorted(statuses) if statuses and label is None else [None]:
+            yield from (each for each in journal.roots(status=status, label=label) if self._fits(journal, each))
 
 
 def parse_terms(terms: Iterable[str]) -> Filter:
@@ -99,8 +109,9 @@ def _once(term: str, is_first: bool) -> None:
 
 
 def _status(text: str) -> str:
-    if text not in STATUSES:
+    if text not in STATUSES_ASKED_FOR:
         raise UsageError(
-            f"there is no status `{text}`{did_you_mean(text, STATUSES)}", remedy=f"it is one of {', '.join(STATUSES)}"
+            f"there is no status `{text}`{did_you_mean(text, STATUSES_ASKED_FOR)}",
+            remedy=f"it is one of {', '.join(STATUSES_ASKED_FOR)}",
         )
     return text

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from flowmetal.cli.reading import flow_of, result_data, seconds_of, started_of
-from flowmetal.cli.text import continued, drawn, json_text, printable, with_home
+from flowmetal.cli.reading import errs_of, flow_of, result_data, seconds_of, started_of
+from flowmetal.cli.text import continued, cut, drawn, json_text, printable, with_home
 from flowmetal.engine.engine import Outcome
 from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED, FlowmetalError
 from flowmetal.journal.headers import Header
@@ -17,8 +17,9 @@ from flowmetal.language.diagnostics import draw
 from flowmetal.language.labels import short_name
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
 
-_MOST_DETAILS: Final = 600
+_NOTE_WIDTH: Final = 200
 _MOST_NAMES: Final = 12
+_MOST_DETAILS: Final = 600
 """How many characters of what a failure tells about itself are shown to a person."""
 
 
@@ -38,12 +39,22 @@ def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | Non
         print_value(wire["result"][1])
     if is_ok(wire):
         if errs and not as_json:
-            results = "1 result on the way was Err" if errs == 1 else f"{errs:,} results on the way were Err"
             sys.stdout.flush()
-            print(f"note: {results}: {with_home(f'flowmetal log {header.run_id}', home)}", file=sys.stderr)
+            print("\n".join(_note(journal, header.run_id, errs, home)), file=sys.stderr)
         return EXIT_OK
     print("\n".join(failure_lines(journal, header, failure_of(wire), home)), file=sys.stderr)
     return EXIT_RUN_FAILED
+
+
+def _note(journal: Journal, run_id: str, errs: int, home: str | None) -> Iterator[str]:
+    """That an Ok had ``errs`` results on its way that were Err, with one of them: nobody was told of it."""
+    results = "1 result on the way was Err" if errs == 1 else f"{errs:,} results on the way were Err"
+    yield f"note: {results}: {with_home(f'flowmetal log {run_id}', home)}"
+    failure = next(errs_of(journal, run_id), None)
+    if failure is not None:
+        flow = f"{failure.flow}: " if failure.flow and failure.flow not in failure.message else ""
+        place = f"  --> {printable(failure.source)}" if failure.source else ""
+        yield f"  {'' if errs == 1 else 'one: '}{cut(printable(flow + failure.message), _NOTE_WIDTH)}{place}"
 
 
 def summary(header: Header, wire: Wire) -> dict[str, Any]:

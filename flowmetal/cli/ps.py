@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowmetal.journal.headers import Header
     from flowmetal.journal.journal import Journal
 
-_STATUSES = ("running", "waiting", "paused", "ok", "err", "cancelled")
+_STATUSES = ("running", "waiting", "paused", "ok", "err", "cancelled", "interrupted")
 _SHOWN = 50
 
 

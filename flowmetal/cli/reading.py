@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -21,7 +21,7 @@ from flowmetal.journal.messages import SIGNAL, unread, waiting
 from flowmetal.journal.starting import is_driven
 from flowmetal.language.labels import short_name
 from flowmetal.policy import policy_items
-from flowmetal.values import Wire, to_json_data, unpack
+from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
 
 _MOST_LOOKED_AT = 2_000
 _MOST_ASKED = 50
@@ -122,19 +122,18 @@ def open_actions(journal: Journal, run_id: str) -> list[Event]:
     return [each for each in reversed(found) if each.fields["callee"] not in ("cancel", "close")]
 
 
-def count_errs(journal: Journal, root_id: str) -> int:
-    """How many results in a root's tree are recorded as Err, not cancelled; of a large tree the first ones."""
-    count = looked_at = 0
+def errs_of(journal: Journal, root_id: str) -> Iterator[Failure]:
+    """The results in a root's tree that are recorded as Err, not cancelled; of a large tree those it begins with."""
+    looked_at = 0
     for run_id in chain([root_id], (each.run_id for each in journal.descendants(root_id))):
         for _, event in journal.history(run_id):
             looked_at += 1
             if event.kind in ("result", "child"):
-                value = load(journal, run_id, event.fields["value"])
-                ok, _, failure = value["result"]
-                count += not ok and failure["failure"][0] != "cancelled"
+                result = load(journal, run_id, event.fields["value"])
+                if not is_ok(result) and failure_of(result).kind != "cancelled":
+                    yield failure_of(result)
             if looked_at >= _MOST_COUNTED:
-                return count
-    return count
+                return
 
 
 def awaited_messages(journal: Journal, root_id: str) -> dict[str, list[str]]:

@@ -65,12 +65,12 @@ def _load_of(refusal: FlowmetalError, found: list[Diagnostic]) -> FlowmetalError
 
 
 def _signatures(registry: Registry) -> dict[str, list[Any]]:
-    """By effect: its parameters, those that must be given, those that are lists, and whether it takes any more."""
+    """By effect: its parameters, those that must be given, the types of all, and whether it takes any more."""
     return {
         effect.name: [
             [each.name for each in effect.parameters],
             [each.name for each in effect.parameters if each.required],
-            [each.name for each in effect.parameters if each.type == "list"],
+            [each.type for each in effect.parameters],
             effect.is_variadic,
         ]
         for effect in registry.values()

@@ -27,6 +27,7 @@ ID_BYTES: Final = 16
 _LOCK_NAME: Final = re.compile(r"[0-9a-f]{32}\.lock")
 _OPEN: Final = os.O_RDWR | os.O_CLOEXEC
 _TRIES: Final = 100
+_MOST_DIGITS: Final = 20
 
 
 class Ownership:
@@ -76,6 +77,8 @@ def _try_acquire(home: Path) -> Ownership | None:
     descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
     # Between making and locking, a sweep may have taken the file for a dead engine's; then begin anew.
     if _lock(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_nlink == 1:
+        with suppress(OSError):  # a full disk; it is only told to people
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         return Ownership(engine_id, path, descriptor)
     os.close(descriptor)
     return None
@@ -97,6 +100,21 @@ def is_alive(home: Path, engine_id: bytes) -> bool:
         return not _lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def who_drives(home: Path, engine_id: bytes) -> str:
+    """The engine of that id as a person is told of it; a home may be shared with systems that count their own way."""
+    process = process_of(home, engine_id)
+    return f"process {process}" if process is not None else "another process"
+
+
+def process_of(home: Path, engine_id: bytes) -> int | None:
+    """The number that the process of an engine has, or had, on its system; None where it is not known."""
+    try:
+        text = _lock_path(home, engine_id).read_bytes()[:_MOST_DIGITS].decode("ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def sweep(home: Path) -> int:

@@ -91,8 +91,8 @@ def adopt(store: Store, home: Path, root_id: str, engine: bytes, *, even_held: b
             if header.is_held:
                 raise pausing.still_under_way(header)
             raise RunBusyError(
-                f"another live engine drives the run `{root_id}`",
-                remedy=f"follow it with `flowmetal log {root_id} --follow`, or stop that engine first",
+                f"{ownership.who_drives(home, header.owner)} drives the run `{root_id}`",
+                remedy=f"follow it with `flowmetal log {root_id} --follow`, or end that process first",
             )
         _check_not_moved(header)
         return _set_owner(update, header, engine)

@@ -33,6 +33,7 @@ from flowmetal.journal.keys import (
     place_of,
     root_of,
 )
+from flowmetal.journal.ownership import who_drives
 from flowmetal.journal.starting import is_driven
 from flowmetal.journal.store import Store, Update, View
 
@@ -110,7 +111,8 @@ def _require_root(view: View, root_id: str) -> Header:
 def _check_free(home: Path, header: Header) -> None:
     if is_driven(home, header):
         raise RunBusyError(
-            f"a live engine drives the run `{header.run_id}`", remedy="stop that engine first, then try again"
+            f"{who_drives(home, header.owner)} drives the run `{header.run_id}`",
+            remedy="end that process first, then try again",
         )
 
 

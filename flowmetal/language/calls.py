@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowmetal.errors import UsageError, did_you_mean
+from flowmetal.language.arguments import Argument
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.following import STARTS
 from flowmetal.language.members import Of, implementations, judge_member
 from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
@@ -48,9 +50,23 @@ def signature_of_flow(info: FlowInfo) -> Signature | None:
 
 
 def signature_of_effect(takes: Sequence[Any]) -> Signature:
-    """What a call of an effect takes: its parameters, the required ones, those that are lists, and whether more."""
-    names, required, lists, is_variadic = takes
-    return Signature(tuple(names), EFFECT_SETTINGS, frozenset(required), is_variadic, is_variadic, frozenset(lists))
+    """What a call of an effect takes: its parameters, the required ones, the types of all, and whether more."""
+    names, required, types, is_variadic = takes
+    lists = frozenset(name for name, type_ in zip(names, types, strict=True) if type_ == "list")
+    return Signature(tuple(names), EFFECT_SETTINGS, frozenset(required), is_variadic, is_variadic, lists)
+
+
+def arguments_of_effect(takes: Sequence[Any]) -> tuple[Argument, ...]:
+    """The parameters of an effect as the arguments that a flow would declare for them."""
+    names, required, types, _ = takes
+    kinds = [type_.removesuffix(" | None").replace("str", "string") for type_ in types]
+    return tuple(Argument(name, kind, name in required, None, "", {}) for name, kind in zip(names, kinds, strict=True))
+
+
+def signature_of_function(function: ast.FunctionDef | ast.Lambda) -> Signature:
+    """What a call takes of a flow that declares no arguments: what its implementation takes behind the context."""
+    takes = _signature(function.args)
+    return replace(takes, positional=takes.positional[1:], required=takes.required - {*takes.positional[:1]})
 
 
 def signatures_of(text: str, loaded: Mapping[str, Signature]) -> dict[str, Signature]:
@@ -125,21 +141,54 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
         node, scope, own, flow = pending.pop()
         if isinstance(node, SCOPES):
             scope = scope_of(node, scope)
-            names = frozenset((*scope.values, *scope.unknown))
-            own |= names
-            flow = implementing.get(node) if node in implementing or CONTEXT in names else flow
-        called = node.func if isinstance(node, ast.Call) else node
-        name = dotted(called)
+            bound = frozenset((*scope.values, *scope.unknown))
+            own |= bound
+            flow = implementing.get(node) if node in implementing or CONTEXT in bound else flow
+        names = _Names(scope, own, taken)
+        if isinstance(node, ast.Attribute):
+            base = names.of(node).rpartition(".")[0]
+            yield from judge_member(node, base, known.members, flow)
+        elif isinstance(node, ast.Call):
+            for call in _calls_in(node, names):
+                name = names.of(call.func)
+                if name in known.signatures:
+                    yield from _judge(name, known.signatures[name], call)
+        pending += [(child, scope, own, flow) for child in ast.iter_child_nodes(node)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What names mean in one place: ``own`` are bound by functions around it, ``taken`` says how often by the file."""
+
+    scope: Scope
+    own: frozenset[str]
+    taken: Mapping[str, int]
+
+    def of(self, node: ast.expr) -> str:
+        """The dotted name of something global; "" for anything else."""
+        name = dotted(node)
         # A name that stands for the context, or for something of it, is followed: `a = fctx.actions`.
-        path = scope.path(called) if name else ""
+        path = self.scope.path(node) if name else ""
         name = path if path.startswith(f"{CONTEXT}.") else name
         head = name.partition(".")[0]
-        if name and (head == CONTEXT or (head not in own and taken.get(head, 0) < 2)):
-            if isinstance(node, ast.Call) and name in known.signatures:
-                yield from _judge(name, known.signatures[name], node)
-            elif isinstance(node, ast.Attribute):
-                yield from judge_member(node, name.rpartition(".")[0], known.members, flow)
-        pending += [(child, scope, own, flow) for child in ast.iter_child_nodes(node)]
+        is_global = head == CONTEXT or (head not in self.own and self.taken.get(head, 0) < 2)
+        return name if is_global else ""
+
+
+def _calls_in(node: ast.Call, names: _Names) -> Iterator[ast.Call]:
+    """The call itself, and the call that it makes of what ``run`` or ``start`` is given; without options."""
+    yield _without_options(node, names)
+    if names.of(node.func) in STARTS and node.args and not isinstance(node.args[0], ast.Starred):
+        started = ast.Call(node.args[0], node.args[1:], node.keywords)
+        yield _without_options(ast.copy_location(started, node), names)
+
+
+def _without_options(node: ast.Call, names: _Names) -> ast.Call:
+    """``f(x)`` of ``options(f, …)(x)``."""
+    func = node.func
+    while isinstance(func, ast.Call) and func.args and names.of(func.func) == "options":
+        func = func.args[0]
+    return ast.copy_location(ast.Call(func, node.args, node.keywords), node)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ their declared arguments are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import starlark
@@ -16,22 +16,27 @@ from flowmetal.errors import LanguageError
 from flowmetal.language.calls import (
     Known,
     Signature,
+    arguments_of_effect,
     called_otherwise,
     check_calls,
     signature_of_effect,
     signature_of_flow,
+    signature_of_function,
     signatures_of,
 )
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
-from flowmetal.language.flow_types import check_types
+from flowmetal.language.flow_types import check_types, implementations
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.following import Follower
 from flowmetal.language.hints import CONTEXT_FIELDS
-from flowmetal.language.labels import PRELUDE_MAIN, is_prelude, short_name
+from flowmetal.language.labels import PRELUDE_MAIN, TEST_SUFFIX, is_prelude, short_name
 from flowmetal.language.members import members_of
 from flowmetal.language.modules import Modules, load_line, prelude_names
 from flowmetal.language.program import Program, Tick
-from flowmetal.language.syntax import CONTEXT
+from flowmetal.language.result_use import check_results
+from flowmetal.language.scopes import scope_of
+from flowmetal.language.syntax import CONTEXT, Finding, parse
 
 _LINT: Final = {
     "unreachable": "this is never reached",
@@ -84,7 +89,9 @@ class _Checker:
         self._prelude_names = prelude_names(self._modules.sources[PRELUDE_MAIN])
         self._prelude = self._signatures_of_prelude()
         for name, takes in effects.items():
-            self._prelude[f"{CONTEXT}.actions.{name}"] = signature_of_effect(takes)
+            for struct in (f"{CONTEXT}.actions", "effects"):
+                self._prelude[f"{struct}.{name}"] = signature_of_effect(takes)
+        self._effects = {name: arguments_of_effect(takes) for name, takes in effects.items()}
         self._members: dict[str, tuple[str, ...]] = {CONTEXT: CONTEXT_FIELDS}
         for label in self._modules.in_order(PRELUDE_MAIN):
             self._members.update(members_of(self._modules.sources[label]))
@@ -120,10 +127,20 @@ class _Checker:
 
     def check(self, labels: list[str]) -> Iterator[Diagnostic]:
         for label in labels:
+            self._add_undeclared(label)
             yield from self._calls(label)
-            yield from self._flow_types(label)
+            yield from self._meaning(label)
             yield from self._types(label)
             yield from self._lint(label)
+
+    def _add_undeclared(self, label: str) -> None:
+        """Takes in what the flows of a file take that declare no arguments."""
+        tree = parse(self._modules.sources[label])
+        if tree is None:
+            return
+        for function, info in implementations(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
+            if not info.declared:
+                self._flows.setdefault(label, {})[info.global_name] = signature_of_function(function)
 
     def _calls(self, label: str) -> Iterator[Diagnostic]:
         known = dict(self._prelude)
@@ -146,20 +163,27 @@ class _Checker:
             known = {each: signature for each, signature in known.items() if each.partition(".")[0] != name}
         members = {name: there for name, there in members.items() if name.partition(".")[0] in (*members, CONTEXT)}
         known.update(self._flows.get(label, {}))
-        for finding in check_calls(text, Known(known, members, self._declared.get(label, {}))):
-            place = f"{short_name(label)}:{finding.line}:{finding.column}"
-            yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
+        yield from self._drawn(label, check_calls(text, Known(known, members, self._declared.get(label, {}))))
 
-    def _flow_types(self, label: str) -> Iterator[Diagnostic]:
-        """What flows return in places where it does not fit."""
+    def _meaning(self, label: str) -> Iterator[Diagnostic]:
+        """What flows, effects and Results are used for that does not fit."""
+        text = self._modules.sources[label]
+        tree = parse(text)
+        if tree is None:
+            return
+        top = scope_of(tree, None)
         flows = dict(self._infos.get(label, {}))
-        loaded: set[str] = set()
         for load in self._modules.tree(label).loads():
             there = self._infos.get(self._modules.resolve(label, load.module_id), {})
             flows.update({own: there[theirs] for own, theirs in load.symbols.items() if theirs in there})
-            loaded.update(load.symbols)
+            top.unknown.update(own for own in load.symbols if own not in flows)
+        follower = Follower(flows, self._effects, top)
+        yield from self._drawn(label, check_types(tree, top, flows, self._effects, follower))
+        yield from self._drawn(label, check_results(tree, top, follower, may_drop=label.endswith(TEST_SUFFIX)))
+
+    def _drawn(self, label: str, findings: Iterable[Finding]) -> Iterator[Diagnostic]:
         text = self._modules.sources[label]
-        for finding in check_types(text, flows, loaded):
+        for finding in findings:
             place = f"{short_name(label)}:{finding.line}:{finding.column}"
             yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
 

@@ -1,26 +1,24 @@
-"""What flows declare to return, followed through a text to where it does not fit: as an argument of another flow, and
-as what a flow returns itself.
+"""What flows declare to take and to return, held against what a text passes them and what they return.
 
-Followed are calls (a Result), ``run`` and ``wait`` (a Task and its Result), ``unwrap`` and ``.value``, and names that
-stand for one of these.  All else may be anything, so what is found cannot work.
+Only what is known for sure is judged (see ``following``), so what is found cannot work.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+from flowmetal.errors import ValueCodecError
 from flowmetal.language.argument_types import type_name
+from flowmetal.language.arguments import Argument, ArgumentError
 from flowmetal.language.flows import FlowInfo
+from flowmetal.language.following import Follower, Typed
 from flowmetal.language.returns import Returns
 from flowmetal.language.scopes import SCOPES, Scope, scope_of
-from flowmetal.language.syntax import CONTEXT, Finding, parse
+from flowmetal.language.syntax import Finding
+from flowmetal.values import from_python
 
-_RUN: Final = (f"{CONTEXT}.actions.run", f"{CONTEXT}.actions.start")
-_WAIT: Final = f"{CONTEXT}.actions.wait"
-_MOST_STEPS: Final = 30
 _GIVEN: Final = {
     "path": {"string"},
     "timestamp": {"string"},
@@ -31,30 +29,23 @@ _TAKEN: Final = _GIVEN | {"float": {"int", "float"}, "secret": {"string", "secre
 """The types of the values that a declared argument takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Typed:
-    """What an expression gives: a flow's value, its Result, or the Task of one; ``returns`` None is anything."""
-
-    how: Literal["value", "result", "task"]
-    flow: str
-    returns: Returns | None
-
-
-def check_types(text: str, flows: Mapping[str, FlowInfo], loaded: Collection[str] = ()) -> Iterator[Finding]:
-    """What flows return in places where it does not fit.
+def check_types(
+    tree: ast.Module,
+    top: Scope,
+    flows: Mapping[str, FlowInfo],
+    effects: Mapping[str, Sequence[Argument]],
+    follower: Follower,
+) -> Iterator[Finding]:
+    """What flows are passed, or return, and effects are passed, that does not fit.
 
     Args:
-        text: a flow file.
+        tree: a flow file.
+        top: its scope.
         flows: those that it has at top level, by name, its own and loaded ones.
-        loaded: all names that it loads.
+        effects: what each effect takes.
+        follower: of this file.
     """
-    tree = parse(text)
-    if tree is None:
-        return
-    top = scope_of(tree, None)
-    top.unknown.update(name for name in loaded if name not in flows)
-    follower = _Follower(flows, top)
-    implementing = _implementing(tree, flows, top)
+    implementing = implementations(tree, flows, top)
     pending: list[tuple[ast.AST, Scope, FlowInfo | None]] = [(tree, top, None)]
     while pending:
         node, scope, flow = pending.pop()
@@ -63,17 +54,19 @@ def check_types(text: str, flows: Mapping[str, FlowInfo], loaded: Collection[str
             if not isinstance(node, ast.ListComp | ast.DictComp):
                 flow = implementing.get(node)
         if isinstance(node, ast.Call):
-            yield from follower.judge_call(node, scope)
+            yield from _judge_call(node, scope, follower, effects)
         returned = node.value if isinstance(node, ast.Return) else node.body if isinstance(node, ast.Lambda) else None
         if flow is not None and returned is not None:
-            yield from follower.judge_return(flow, returned, scope)
+            yield from _judge_return(flow, returned, scope, follower)
         pending += [(child, scope, flow) for child in ast.iter_child_nodes(node)]
 
 
-def _implementing(tree: ast.Module, flows: Mapping[str, FlowInfo], top: Scope) -> dict[ast.AST, FlowInfo]:
+def implementations(
+    tree: ast.Module, flows: Mapping[str, FlowInfo], top: Scope
+) -> dict[ast.FunctionDef | ast.Lambda, FlowInfo]:
     """The functions of the file that implement its flows."""
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found: dict[ast.AST, FlowInfo] = {}
+    found: dict[ast.FunctionDef | ast.Lambda, FlowInfo] = {}
     for name, info in flows.items():
         made = top.values.get(name)
         if isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "flow" and made.args:
@@ -84,94 +77,76 @@ def _implementing(tree: ast.Module, flows: Mapping[str, FlowInfo], top: Scope) -
     return found
 
 
-class _Follower:
-    """Follows what flows return."""
-
-    def __init__(self, flows: Mapping[str, FlowInfo], top: Scope) -> None:
-        self._flows = flows
-        self._top = top
-
-    def judge_call(self, node: ast.Call, scope: Scope) -> Iterator[Finding]:
-        """What a call of a flow passes that it does not take."""
-        flow, args = self._flow(node.func, scope), node.args
-        if flow is None and node.args and self._called(node, scope) in _RUN:
-            flow, args = self._flow(node.args[0], scope), node.args[1:]
-        if flow is None or not flow.declared:
-            return
+def _judge_call(
+    node: ast.Call, scope: Scope, follower: Follower, effects: Mapping[str, Sequence[Argument]]
+) -> Iterator[Finding]:
+    """What a call of a flow or an effect passes that it does not take."""
+    started = follower.started(node, scope)
+    callee, args = (node.func, node.args) if started is None else (started, node.args[1:])
+    flow = follower.flow(callee, scope)
+    if flow is not None and flow.declared:
         declared = {argument.name: argument for argument in flow.arguments}
-        passed: list[tuple[str, ast.expr]] = []
-        for argument, value in zip(flow.arguments, args, strict=False):
-            if isinstance(value, ast.Starred):
-                break
-            passed.append((argument.name, value))
-        passed += [(each.arg, each.value) for each in node.keywords if each.arg in declared]
-        for name, value in passed:
-            takes = Returns(declared[name].type, declared[name].options)
-            typed = self._typed(value, scope)
-            at = (value.lineno, value.col_offset + 1)
-            if typed is None or takes.type == "any":
-                continue
-            if typed.how == "result":
-                told = f"`{flow.name}` takes {_with_article(takes)} as `{name}`, and this is a Result of `{typed.flow}`"
-                yield Finding(*at, told, "`unwrap(…)` gives its value")
-            elif typed.returns is not None and _clash(typed.returns, takes):
-                told = f"`{flow.name}` takes {_with_article(takes)} as `{name}`, and `{typed.flow}` returns"
-                yield Finding(*at, f"{told} {_with_article(typed.returns)}", "convert it, or declare one type for both")
-
-    def judge_return(self, flow: FlowInfo, returned: ast.expr, scope: Scope) -> Iterator[Finding]:
-        """What a flow returns that it does not declare to."""
-        typed = self._typed(returned, scope)
-        if flow.returns is None or typed is None or typed.how == "task" or typed.returns is None:
-            return
-        if _clash(typed.returns, flow.returns):
-            told = f"`{flow.name}` returns {_with_article(flow.returns)}, and `{typed.flow}`"
-            told = f"{told} {_with_article(typed.returns)}"
-            yield Finding(returned.lineno, returned.col_offset + 1, told, "convert it, or declare one type for both")
-
-    def _flow(self, node: ast.expr, scope: Scope) -> FlowInfo | None:
-        """The flow that an expression is, with whatever options."""
-        for _ in range(_MOST_STEPS):
-            if not (isinstance(node, ast.Call) and self._called(node, scope) == "options" and node.args):
-                break
-            node = node.args[0]
-        return self._flows.get(scope.path(node))
-
-    def _called(self, node: ast.Call, scope: Scope) -> str:
-        """What of the prelude's is called; "" if it is something else."""
-        path = scope.path(node.func)
-        return "" if path in self._top.values else path
-
-    def _typed(self, node: ast.expr, scope: Scope, steps: int = 0) -> _Typed | None:
-        if steps > _MOST_STEPS:
-            return None
-        if isinstance(node, ast.Name):
-            try:
-                found = scope.find(node.id)
-            except LookupError:
-                return None
-            return self._typed(found[1], found[0], steps + 1) if found is not None else None
-        if isinstance(node, ast.Attribute) and node.attr == "value":
-            return _opened(self._typed(node.value, scope, steps + 1))
-        if not isinstance(node, ast.Call):
-            return None
-        flow = self._flow(node.func, scope)
-        if flow is not None:
-            return _Typed("result", flow.name, flow.returns)
-        called = self._called(node, scope)
-        if called == _RUN[0] and node.args:
-            flow = self._flow(node.args[0], scope)
-            return _Typed("task", flow.name, flow.returns) if flow is not None else None
-        if called == "unwrap" and len(node.args) == 1:
-            return _opened(self._typed(node.args[0], scope, steps + 1))
-        if called == _WAIT and len(node.args) == 1:
-            task = self._typed(node.args[0], scope, steps + 1)
-            return _Typed("result", task.flow, task.returns) if task is not None and task.how == "task" else None
-        return None
+        for name, value in _passed(list(declared), args, node.keywords):
+            yield from _judge_passed(flow.name, declared[name], value, follower.typed(value, scope))
+    effect = follower.effect(callee, scope)
+    if effect:
+        takes = {argument.name: argument for argument in effects[effect]}
+        for name, value in _passed(list(takes), args, node.keywords):
+            yield from _judge_passed(effect, takes[name], value, follower.typed(value, scope))
 
 
-def _opened(result: _Typed | None) -> _Typed | None:
-    """The value of a Result."""
-    return _Typed("value", result.flow, result.returns) if result is not None and result.how == "result" else None
+def _passed(
+    names: Sequence[str], args: Sequence[ast.expr], keywords: Sequence[ast.keyword]
+) -> Iterator[tuple[str, ast.expr]]:
+    """What a call passes by the names of the parameters, as far as its text tells."""
+    for name, value in zip(names, args, strict=False):
+        if isinstance(value, ast.Starred):
+            break
+        yield name, value
+    yield from ((each.arg, each.value) for each in keywords if each.arg is not None and each.arg in names)
+
+
+def _judge_passed(callee: str, argument: Argument, value: ast.expr, typed: Typed | None) -> Iterator[Finding]:
+    """What does not fit of a value, which gives ``typed``, as an argument of a flow or an effect."""
+    at = (value.lineno, value.col_offset + 1)
+    takes = Returns(argument.type, argument.options)
+    if takes.type == "any":
+        return
+    misfit = _misfit_of_literal(argument, value)
+    told = f"`{callee}` takes {_with_article(takes)} as `{argument.name}`, and"
+    if misfit:
+        yield Finding(*at, f"{callee}: {misfit}")
+    elif typed is not None and typed.how == "result":
+        yield Finding(*at, f"{told} this is a Result of `{typed.of}`", "`unwrap(…)` gives its value")
+    elif typed is not None and typed.returns is not None and _clash(typed.returns, takes):
+        returned = f"`{typed.of}` returns {_with_article(typed.returns)}"
+        yield Finding(*at, f"{told} {returned}", "convert it, or declare one type for both")
+
+
+def _misfit_of_literal(argument: Argument, value: ast.expr) -> str:
+    """Why a value that is written out is none for an argument; "" where it is one, or is computed."""
+    try:
+        wire = from_python(ast.literal_eval(value))
+        if wire is None and not argument.required:
+            return ""
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ValueCodecError):
+        return ""
+    try:
+        argument.validate(wire)
+    except ArgumentError as misfit:
+        return misfit.message
+    return ""
+
+
+def _judge_return(flow: FlowInfo, returned: ast.expr, scope: Scope, follower: Follower) -> Iterator[Finding]:
+    """What a flow returns that it does not declare to."""
+    typed = follower.typed(returned, scope)
+    if flow.returns is None or typed is None or typed.how == "task" or typed.returns is None:
+        return
+    if _clash(typed.returns, flow.returns):
+        told = f"`{flow.name}` returns {_with_article(flow.returns)}, and `{typed.of}`"
+        told = f"{told} {_with_article(typed.returns)}"
+        yield Finding(returned.lineno, returned.col_offset + 1, told, "convert it, or declare one type for both")
 
 
 def _clash(gives: Returns, takes: Returns) -> bool:

@@ -25,6 +25,8 @@ PRELUDE: Final = f"{_CARRIED}prelude"
 PACKAGES: Final = (PRELUDE, f"{_CARRIED}jobs", f"{_CARRIED}recovery", f"{_CARRIED}testing", f"{_CARRIED}time")
 """The packages that are carried with Flowmetal."""
 PRELUDE_MAIN: Final = f"{PRELUDE}//prelude.flow"
+TEST_SUFFIX: Final = "_test.flow"
+"""What the names of files of tests end in."""
 _PRELUDE_ONLY: Final = frozenset(
     f"{PRELUDE}//{name}.flow" for name in ("actions", "flows", "parallel", "results", "wire")
 )

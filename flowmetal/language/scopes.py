@@ -42,13 +42,20 @@ class Scope:
         raise LookupError(name)
 
     def is_global(self, name: str) -> bool:
-        """Whether no function between here and the module binds a name."""
+        """Whether no function between here and the module binds a name, and the module once at most."""
+        scope: Scope = self
+        while scope.outer is not None:
+            scope = scope.outer
+        return name not in scope.unknown and self.is_of_module(name)
+
+    def is_of_module(self, name: str) -> bool:
+        """Whether no function between here and the module binds a name, whatever the module does."""
         scope: Scope | None = self
         while scope is not None and scope.outer is not None:
             if name in scope.unknown or name in scope.values:
                 return False
             scope = scope.outer
-        return scope is not None and name not in scope.unknown
+        return scope is not None
 
     def path(self, node: ast.AST) -> str:
         """``fctx.actions.run`` of a name, attributes, and names that stand for such; "" for what is none."""

@@ -37,8 +37,8 @@ GLOB_EFFECTS: Final = ("signal", "state")
 """Classes of effects in whose resource ``*`` stands for any characters."""
 
 EXAMPLES: Final = {
-    "read": "DIRECTORY",
-    "write": "DIRECTORY",
+    "read": "PATH",
+    "write": "PATH",
     "net": "HOST",
     "exec": "PROGRAM",
     "env": "NAME",

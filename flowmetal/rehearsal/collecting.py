@@ -12,7 +12,7 @@ from typing import Final
 
 from flowmetal.assembly import locate_program
 from flowmetal.errors import LanguageError, UsageError, did_you_mean
-from flowmetal.language.labels import resolve_load
+from flowmetal.language.labels import TEST_SUFFIX, resolve_load
 from flowmetal.language.syntax import parse
 from flowmetal.package_graph import PackageSource
 from flowmetal.packages.late import Conduct
@@ -20,7 +20,6 @@ from flowmetal.rehearsal.literals import quoted
 from flowmetal.rehearsal.script import NAMES
 from flowmetal.sources import FileSources, working_directory
 
-SUFFIX: Final = "_test.flow"
 PREFIX: Final = "test_"
 MAIN: Final = "//<tests>"
 """The module that makes a flow of each test; places in it are never shown."""
@@ -58,7 +57,7 @@ def find_files(paths: Sequence[str]) -> list[Selected]:
             near = did_you_mean(file, [str(each) for each in Path(os.path.dirname(file) or ".").glob("*.flow")])
             raise UsageError(f"there is no file {file}{near}")
         elif not file.endswith(".flow"):
-            raise UsageError(f"{file} is not a .flow file", remedy=f"test files end in {SUFFIX}")
+            raise UsageError(f"{file} is not a .flow file", remedy=f"test files end in {TEST_SUFFIX}")
         else:
             known = found.get(file)
             found[file] = (*(known or ()), name) if name and known != () else ()
@@ -66,7 +65,7 @@ def find_files(paths: Sequence[str]) -> list[Selected]:
         where = ", ".join(paths) or working_directory()
         raise UsageError(
             f"there is no test file in {where}",
-            remedy=f"a test file is named like lib{SUFFIX} and holds functions `def {PREFIX}…(t):`",
+            remedy=f"a test file is named like lib{TEST_SUFFIX} and holds functions `def {PREFIX}…(t):`",
         )
     return [Selected(file, names) for file, names in found.items()]
 
@@ -75,7 +74,7 @@ def _below(directory: str) -> Iterator[str]:
     for folder, folders, files in os.walk(directory):
         folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in _NOT_ENTERED)
         for each in sorted(files):
-            if each.endswith(SUFFIX):
+            if each.endswith(TEST_SUFFIX):
                 path = os.path.join(folder, each)
                 yield path[2:] if path.startswith("./") else path
 

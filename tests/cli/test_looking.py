@@ -299,7 +299,7 @@ def test_errs_on_the_way_to_an_ok_are_counted(cli: Cli) -> None:
     cli.end(process)
     done = cli("resume", "r1")
     assert done.out == "fine\n"
-    assert "note: 2 results on the way were Err: flowmetal log r1\n" in done.err
+    assert "note: 2 results on the way were Err: flowmetal log r1\n  one: bad: no  --> a.flow:3\n" in done.err
     assert "note:" not in cli("run", "a.flow", "--id", "r1").err
     assert cli("run", "a.flow", "--quiet").err == ""
     row = next(line for line in cli("log", "r1").out.splitlines() if "#1 run bad" in line)
@@ -354,6 +354,24 @@ def test_what_matches_nothing_says_what_there_is(cli: Cli, here: Here) -> None:
         assert (found.code, found.out, found.err) == (0, "", f"{said}\n")
     none = here("cancel", "--all-matching", "flow=one.flow")
     assert none.err.endswith("matches flow=one.flow; of its flows there are runs: flow=one.flow:a\n")
+
+
+def test_who_drives_a_run_is_told_by_number_until_it_is_interrupted(cli: Cli) -> None:
+    """A run is of the status `interrupted` when its process has died, beside what it was then."""
+    cli.file("nap.flow", 'nap = flow(lambda fctx: fctx.actions.sleep("1h"))\n')
+    process = cli.start("run", "nap.flow:nap", "--id", "nap")
+    until(lambda: cli.home.exists() and "sleep" in cli("log", "nap").out)
+    assert f"  process {process.pid} drives it\n" in cli("explain", "nap").out
+    assert cli("explain", "nap", "--json").json["process"] == process.pid
+    busy = cli("export", "nap", "--move", "-o", "nap.flowrun")
+    assert (busy.code, f"process {process.pid} drives the run `nap`" in busy.err) == (3, True)
+    assert "nap" not in cli("ps", "status=interrupted").out
+    process.kill()
+    cli.end(process)
+    for terms in (["status=interrupted"], ["status=ok,interrupted"], ["--status", "interrupted"]):
+        assert cli("ps", *terms).out.split("\n")[1].startswith("nap ")
+    assert cli("explain", "nap", "--json").json["process"] is None
+    assert cli("ps", "status=interrupted", "label.a=b").out == ""
 
 
 def test_whose_result_it_is_that_was_done_once(cli: Cli, here: Here) -> None:

@@ -132,9 +132,9 @@ def _f(fctx, rest):
     other()
     own(1, 2, 3)
     own(1, a = 2)
-    own(*rest)
-    own(1, **{})
-    own(b = 1, a = 2)
+    _ = own(*rest)
+    _ = own(1, **{})
+    _ = own(b = 1, a = 2)
     fctx.actions.run(own, 1)
 f = flow(_f)
 """
@@ -240,7 +240,7 @@ def test_wrong_calls_of_effects(call: str, found: str) -> None:
 
 def test_right_calls_of_effects() -> None:
     calls = ['read("x", retries = 3, interrupted = "ask")', 'call("m:f", 1, 2, x = 3)', "read(*[], **{})"]
-    body = "".join(f"    fctx.actions.{call}\n" for call in calls)
+    body = "".join(f"    _ = fctx.actions.{call}\n" for call in calls)
     assert check(f"def _f(fctx):\n{body}\nf = flow(_f)\n") == []
 
 

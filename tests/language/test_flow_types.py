@@ -40,22 +40,22 @@ WRONG = """
 def _main(fctx, unknown):
     a = fctx.actions
     n = unwrap(count())
-    step(n)  #! `step` takes a string as `s`, and `count` returns an int
-    step(s = n)  #! `step` takes a string as `s`, and `count` returns an int
-    step("", unwrap(text()))  #! `step` takes an int as `n`, and `text` returns a string
-    step(n = count().value)  # fits
-    step(count())  #! `step` takes a string as `s`, and this is a Result of `count`
-    step(n = silent())  #! `step` takes an int as `n`, and this is a Result of `silent`
+    _ = step(n)  #! `step` takes a string as `s`, and `count` returns an int
+    _ = step(s = n)  #! `step` takes a string as `s`, and `count` returns an int
+    _ = step("", unwrap(text()))  #! `step` takes an int as `n`, and `text` returns a string
+    _ = step(n = count().value)  # fits
+    _ = step(count())  #! `step` takes a string as `s`, and this is a Result of `count`
+    _ = step(n = silent())  #! `step` takes an int as `n`, and this is a Result of `silent`
     task = a.run(count)
-    step(task)  #! `step` takes a string as `s`, and `count` returns an int
-    step(s = fctx.actions.wait(task).value)  #! `step` takes a string as `s`, and `count` returns an int
+    _ = step(task)  #! `step` takes a string as `s`, and `count` returns an int
+    _ = step(s = fctx.actions.wait(task).value)  #! `step` takes a string as `s`, and `count` returns an int
     a.run(step, n)  #! `step` takes a string as `s`, and `count` returns an int
     a.run(options(step, retries = 1), s = task)  #! `step` takes a string as `s`, and `count` returns an int
     fctx.actions.start(step, n)  #! `step` takes a string as `s`, and `count` returns an int
     options(step, retries = 1)(unwrap(options(count, name = "c")()))  #! `step` takes a string as `s`
-    step(strings = unwrap(numbers()))  #! takes a list[string] as `strings`, and `numbers` returns a list[int]
-    step(n = unwrap(ratio()))  #! `step` takes an int as `n`, and `ratio` returns a float
-    step(n = unwrap(colour()))  #! `step` takes an int as `n`, and `colour` returns a choice["red"]
+    _ = step(strings = unwrap(numbers()))  #! takes a list[string] as `strings`, and `numbers` returns a list[int]
+    _ = step(n = unwrap(ratio()))  #! `step` takes an int as `n`, and `ratio` returns a float
+    _ = step(n = unwrap(colour()))  #! `step` takes an int as `n`, and `colour` returns a choice["red"]
     return [unwrap(step(n)) for _ in range(3)]  #! `step` takes a string as `s`, and `count` returns an int
 
 main = flow(_main)
@@ -74,21 +74,21 @@ short = flow(lambda fctx: unwrap(count()), returns = args.string())  #! `short` 
 RIGHT = """
 def _main(fctx, unknown, count = None):
     a = fctx.actions
-    step(unwrap(text()), 1, unwrap(ratio()))
-    step(unwrap(moment()), xs = unwrap(numbers()), d = unwrap(text()))
-    step(unwrap(colour()), w = text(), f = 1)
-    step(unwrap(anything()), n = unwrap(silent()))
-    step(count())
-    step(unwrap(count()))
+    _ = step(unwrap(text()), 1, unwrap(ratio()))
+    _ = step(unwrap(moment()), xs = unwrap(numbers()), d = unwrap(text()))
+    _ = step(unwrap(colour()), w = text(), f = 1)
+    _ = step(unwrap(anything()), n = unwrap(silent()))
+    _ = step(count())
+    _ = step(unwrap(count()))
     changed = unwrap(numbers())
     changed = "b"
-    step(changed)
+    _ = step(changed)
     for each in unwrap(numbers()):
-        step(each)
-    step(*unwrap(numbers()))
-    plain(unwrap(numbers()))
-    step(unwrapped(text()))
-    step(str(unwrap(numbers())))
+        _ = step(each)
+    _ = step(*unwrap(numbers()))
+    _ = plain(unwrap(numbers()))
+    _ = step(unwrapped(text()))
+    _ = step(str(unwrap(numbers())))
     task = a.run(text)
     a.run(step, task)
     a.run(plain, a.run(numbers))
@@ -97,7 +97,7 @@ def _main(fctx, unknown, count = None):
 main = flow(_main)
 
 def helper(step, unwrap):
-    step(unwrap(numbers()))
+    _ = step(unwrap(numbers()))
 
 def _fits(fctx):
     def inner():

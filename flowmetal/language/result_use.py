@@ -1,0 +1,228 @@
+"""Where a text takes a Result, or a Task, for the value that it stands for, and where it drops a Result unseen.
+
+A call of a flow or of an effect gives a Result, Ok or Err.  Who forgets that gets an error of the interpreter in a
+place that may be reached on a bad day only, or none at all: a Result is true whatever is in it, is equal to no value,
+and an Err that nobody looks at is lost.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from flowmetal.language.following import ACTIONS, START, Follower, Typed
+from flowmetal.language.scopes import SCOPES, Function, Scope, bound_in, scope_of
+from flowmetal.language.syntax import CONTEXT, Finding
+
+_FIELDS: Final = {"result": ("ok", "value", "error"), "task": ("id", "name")}
+_TAKE_RESULTS: Final = ("unwrap", "is_ok", "is_err")
+_OF_VALUES: Final = frozenset(
+    [
+        *("all", "any", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "range", "reversed"),
+        *("round", "seconds", "sha256", "sorted", "sum", "tuple", "zip"),
+    ]
+)
+"""Functions that take values, and never a Result as their first argument."""
+_OF_TASKS: Final = (f"{ACTIONS}.wait", f"{ACTIONS}.cancel")
+_GIVE_LISTS: Final = (f"{ACTIONS}.wait", "parallel_map")
+
+
+def check_results(tree: ast.Module, top: Scope, follower: Follower, *, may_drop: bool) -> Iterator[Finding]:
+    """Every use of a Result or a Task in a flow file that cannot be meant.
+
+    Args:
+        tree: a flow file.
+        top: its scope.
+        follower: of this file.
+        may_drop: whether it may let Results go, as tests do, which look at what was done.
+    """
+    counts = bound_in(tree.body)
+    functions = (node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    judge = _Judge(follower, {name for name in functions if counts[name] == 1})
+    # What the body of a file lets go is not lost: a run tells of it.
+    pending: list[tuple[ast.AST, Scope, bool]] = [(tree, top, False)]
+    while pending:
+        node, scope, is_within = pending.pop()
+        if isinstance(node, SCOPES):
+            scope = scope_of(node, scope)
+            is_within |= isinstance(node, Function)
+        for value, how in _used(node):
+            yield from judge.use(value, how, scope)
+        if isinstance(node, ast.Call):
+            yield from judge.call(node, scope)
+        elif isinstance(node, ast.Attribute):
+            yield from judge.member(node, scope)
+        elif isinstance(node, ast.Expr) and is_within and not may_drop:
+            yield from judge.statement(node, scope)
+        pending += [(child, scope, is_within) for child in ast.iter_child_nodes(node)]
+
+
+def _used(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """What of an expression or statement is used as a value only can be, and in which way."""
+    if isinstance(node, ast.If | ast.IfExp):
+        yield node.test, "truth"
+    elif isinstance(node, ast.BoolOp):
+        yield from ((each, "truth") for each in node.values[:-1])
+    elif isinstance(node, ast.UnaryOp):
+        yield node.operand, "truth" if isinstance(node.op, ast.Not) else "operand"
+    elif isinstance(node, ast.BinOp):
+        yield node.left, "operand"
+        if not isinstance(node.op, ast.Mod):  # "%s" % result shows it
+            yield node.right, "operand"
+    elif isinstance(node, ast.Subscript):
+        yield node.value, "items"
+    elif isinstance(node, ast.For):
+        yield node.iter, "items"
+    elif isinstance(node, ast.ListComp | ast.DictComp):
+        for part in node.generators:
+            yield part.iter, "items"
+            yield from ((each, "truth") for each in part.ifs)
+    elif isinstance(node, ast.Compare):
+        yield from _compared(node)
+
+
+def _compared(node: ast.Compare) -> Iterator[tuple[ast.expr, str]]:
+    operands = [node.left, *node.comparators]
+    for operator, left, right in zip(node.ops, operands, operands[1:], strict=False):
+        if isinstance(operator, ast.In | ast.NotIn):
+            yield right, "items"
+        elif not isinstance(operator, ast.Eq | ast.NotEq):
+            yield from ((left, "order"), (right, "order"))
+        elif _is_literal(right):  # two Results may be equal
+            yield left, "equality"
+        elif _is_literal(left):
+            yield right, "equality"
+
+
+_WORDS: Final = {
+    "truth": "is true, whatever is in it",
+    "operand": "cannot be computed with",
+    "items": "has no items",
+    "order": "cannot be compared",
+    "equality": "is equal to no value",
+}
+
+
+class _Judge:
+    """Says what is wrong in one place."""
+
+    def __init__(self, follower: Follower, functions: set[str]) -> None:
+        self._follower = follower
+        self._functions = functions
+
+    def use(self, node: ast.expr, how: str, scope: Scope) -> Iterator[Finding]:
+        """A Result or Task used as a value."""
+        typed = self._handle(node, scope)
+        if typed is not None:
+            advice = _value_of(typed)
+            if how == "truth" and typed.how == "result":
+                advice = "`is_ok(…)` and `is_err(…)` tell how it came out"
+            yield _finding(node, f"{_named(typed)} {_WORDS[how]}", advice)
+
+    def member(self, node: ast.Attribute, scope: Scope) -> Iterator[Finding]:
+        """A member that only the value has."""
+        typed = self._handle(node.value, scope)
+        if typed is not None and node.attr not in _FIELDS[typed.how]:
+            line, column = node.end_lineno or node.lineno, (node.end_col_offset or 0) - len(node.attr) + 1
+            yield Finding(line, column, f"{_named(typed)} has no `{node.attr}`", _value_of(typed))
+
+    def call(self, node: ast.Call, scope: Scope) -> Iterator[Finding]:
+        """A call that is given a Result where it takes a Task or a value, and the like."""
+        if not node.args:
+            return
+        first = node.args[0]
+        called = self._follower.called(node.func, scope)
+        started = self._follower.started(node, scope)
+        if started is not None:
+            yield from self._start(called.rpartition(".")[2], started, scope)
+            return
+        typed = self._handle(first, scope)
+        if typed is None:
+            return
+        if called in _TAKE_RESULTS and typed.how == "task":
+            yield _finding(first, f"`{called}` takes a Result, and this is {_a_named(typed)}", _RESULT_OF_TASK)
+        elif called in _OF_TASKS and typed.how == "result":
+            what = called.rpartition(".")[2]
+            yield _finding(
+                first,
+                f"`{what}` takes a Task, and this is {_a_named(typed)}",
+                "it is there already; `fctx.actions.run(f, …)` starts without waiting and gives a Task",
+            )
+        elif called in _OF_VALUES:
+            yield _finding(first, f"`{called}` takes a value, and this is {_a_named(typed)}", _value_of(typed))
+
+    def _start(self, called: str, started: ast.expr, scope: Scope) -> Iterator[Finding]:
+        typed = self._handle(started, scope)
+        if typed is not None:
+            remedy = f"name the flow without calling it: `{called}(f, x)`, not `{called}(f(x))`"
+            yield _finding(started, f"`{called}` takes a flow or an effect, not {_a_named(typed)}", remedy)
+        is_function = isinstance(started, ast.Lambda) or (
+            isinstance(started, ast.Name) and started.id in self._functions and scope.is_of_module(started.id)
+        )
+        if is_function:
+            name = started.id if isinstance(started, ast.Name) else "lambda …"
+            yield _finding(
+                started,
+                f"`{called}` takes a flow or an effect, not the plain function `{name}`",
+                f"make it one, at the top of the file: `flow({name})`",
+            )
+
+    def statement(self, node: ast.Expr, scope: Scope) -> Iterator[Finding]:
+        """A Result that nobody looks at."""
+        value = node.value.elt if isinstance(node.value, ast.ListComp) else node.value
+        if value is not node.value:
+            scope = scope_of(node.value, scope)
+        typed = self._handle(value, scope)
+        what = f" of `{typed.of}`" if typed is not None and typed.of else ""
+        called = self._follower.called(value.func, scope) if isinstance(value, ast.Call) else ""
+        if called == START:
+            return  # to let it go is what it is for
+        if typed is not None and typed.how == "result":
+            told = f"the Result{what} is dropped"
+        elif called in _GIVE_LISTS:
+            told = f"the Results of `{called.rpartition('.')[2]}` are dropped"
+        else:
+            return
+        remedy = "`unwrap(…)` ends the flow with its failure; `_ = …` says that it may fail"
+        if called in _GIVE_LISTS and typed is None:
+            remedy = "`[unwrap(result) for result in …]` ends the flow with a failure; `_ = …` says that they may fail"
+        yield _finding(node, f"{told}: nobody would hear of an Err", remedy)
+
+    def _handle(self, node: ast.expr, scope: Scope) -> Typed | None:
+        """What an expression gives, if that is a Result or a Task."""
+        typed = self._follower.typed(node, scope)
+        return typed if typed is not None and typed.how != "value" else None
+
+
+_RESULT_OF_TASK: Final = f"`{CONTEXT}.actions.wait(…)` gives its Result"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _named(typed: Typed) -> str:
+    return f"the {_kind(typed)} of `{typed.of}`" if typed.of else f"a {_kind(typed)}"
+
+
+def _a_named(typed: Typed) -> str:
+    return f"a {_kind(typed)} of `{typed.of}`" if typed.of else f"a {_kind(typed)}"
+
+
+def _kind(typed: Typed) -> str:
+    return "Task" if typed.how == "task" else "Result"
+
+
+def _value_of(typed: Typed) -> str:
+    if typed.how == "task":
+        return f"`unwrap({CONTEXT}.actions.wait(…))` gives its value"
+    return "`unwrap(…)` gives its value"
+
+
+def _finding(node: ast.expr | ast.Expr, message: str, hint: str) -> Finding:
+    return Finding(node.lineno, node.col_offset + 1, message, hint)
