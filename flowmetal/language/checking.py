@@ -26,7 +26,7 @@ from flowmetal.language.calls import (
 )
 from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
 from flowmetal.language.dialect import make_globals, make_prelude_globals
-from flowmetal.language.flow_types import check_types, implementations
+from flowmetal.language.flow_types import check_types, implementing_functions
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.following import Follower
 from flowmetal.language.hints import CONTEXT_FIELDS
@@ -138,7 +138,7 @@ class _Checker:
         tree = parse(self._modules.sources[label])
         if tree is None:
             return
-        for function, info in implementations(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
+        for function, info in implementing_functions(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
             if not info.declared:
                 self._flows.setdefault(label, {})[info.global_name] = signature_of_function(function)
 

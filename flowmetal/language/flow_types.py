@@ -15,7 +15,7 @@ from flowmetal.language.arguments import Argument, ArgumentError
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.following import Follower, Typed
 from flowmetal.language.returns import Returns
-from flowmetal.language.scopes import SCOPES, Scope, scope_of
+from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
 from flowmetal.language.syntax import Finding
 from flowmetal.values import from_python
 
@@ -45,7 +45,7 @@ def check_types(
         effects: what each effect takes.
         follower: of this file.
     """
-    implementing = implementations(tree, flows, top)
+    implementing = implementing_functions(tree, flows, top)
     pending: list[tuple[ast.AST, Scope, FlowInfo | None]] = [(tree, top, None)]
     while pending:
         node, scope, flow = pending.pop()
@@ -61,11 +61,12 @@ def check_types(
         pending += [(child, scope, flow) for child in ast.iter_child_nodes(node)]
 
 
-def implementations(
+def implementing_functions(
     tree: ast.Module, flows: Mapping[str, FlowInfo], top: Scope
 ) -> dict[ast.FunctionDef | ast.Lambda, FlowInfo]:
     """The functions of the file that implement its flows."""
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    counts = bound_in(tree.body)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and counts[node.name] == 1}
     found: dict[ast.FunctionDef | ast.Lambda, FlowInfo] = {}
     for name, info in flows.items():
         made = top.values.get(name)

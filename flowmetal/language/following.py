@@ -47,7 +47,7 @@ class Follower:
     def __init__(self, flows: Mapping[str, FlowInfo], effects: Collection[str], top: Scope) -> None:
         self._flows = flows
         self._effects = effects
-        self._top = top
+        self._own = frozenset((*top.values, *top.unknown))
 
     def flow(self, node: ast.expr, scope: Scope) -> FlowInfo | None:
         """The flow that an expression is, with whatever options."""
@@ -62,7 +62,7 @@ class Follower:
     def called(self, node: ast.expr, scope: Scope) -> str:
         """What of the prelude's an expression is, ``fctx.actions.read``; "" if it is something else."""
         path = scope.path(node)
-        return "" if path.partition(".")[0] in (*self._top.values, *self._top.unknown) else path
+        return "" if path.partition(".")[0] in self._own else path
 
     def effect(self, node: ast.expr, scope: Scope) -> str:
         """The name of the effect that an expression is, with whatever options; "" for none."""
