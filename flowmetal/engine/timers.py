@@ -72,6 +72,8 @@ class Timers:
         self._due.clear()
 
     def _push(self, due: float, run_id: str, number: int) -> None:
+        # In whole nanoseconds: a sum of floats that is the least bit above a moment would be due after it.
+        due = round(due, 9)
         heapq.heappush(self._heap, (due, run_id, number))
         self._due[_key(run_id, number)] = number
         self._arm()

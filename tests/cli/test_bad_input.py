@@ -166,7 +166,7 @@ OPTIONS = {
     "label": (["run", "greet.flow", "--label", "x"], "`x` is not a label"),
     "id": (["run", "greet.flow", "--id", "a b"], "'a b' cannot be a run id"),
     "grant": (["run", "greet.flow", "--allow", "raed=."], "there is no class of effects `raed`, did you mean `read`?"),
-    "grant without a directory": (["run", "greet.flow", "--allow", "read"], "`--allow read` names no directory"),
+    "grant without a directory": (["run", "greet.flow", "--allow", "read"], "`--allow read` names no path"),
     "no run to resume": (["resume"], "no run is named"),
     "watch one": (["resume", "x", "--watch"], "--watch is for all runs of a home"),
     "status": (["ps", "--status", "done"], "invalid value for '--status'"),

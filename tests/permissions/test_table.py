@@ -57,7 +57,7 @@ def test_both_ways_of_writing_and_packages() -> None:
         ('[grants]\nnet = "a.example"', "[grants] net is not a list of strings"),
         ("[grants]\nnet = [1]", "[grants] net is not a list of strings"),
         ('[grants]\nnet = ["net=a.example"]', "`[grants] net net=net=a.example`"),
-        ('[grants]\nallow = ["a.example"]', "names no directory"),
+        ('[grants]\nallow = ["a.example"]', "names no path"),
         ('[grants]\nallow = ["nett=x"]', "did you mean `net`"),
         ('[grants]\ndeny = ["net=127.1"]', "`[grants] deny net=127.1`: `127.1` is neither a name nor an address"),
         ('[grants]\nsecret = ["TOKEN@*"]', "never for every host"),
