@@ -116,11 +116,13 @@ class Argument:
         return [self.name, self.type, self.required, self.default, self.doc, {"dict": pairs}]
 
     def validate(self, value: Wire) -> Wire:
-        """The value as the flow gets it.
+        """The value as the flow gets it; None where that is the default, so that it can be passed on.
 
         Raises:
             ArgumentError: it does not fit.
         """
+        if value is None and not self.required and self.default is None:
+            return None
         try:
             return validate_value(self.type, self.options, value)
         except Unfit as error:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowmetal.errors import UsageError, did_you_mean
 from flowmetal.language.arguments import Argument
+from flowmetal.language.call_names import Names, calls_in
 from flowmetal.language.flows import FlowInfo
-from flowmetal.language.following import STARTS
 from flowmetal.language.members import Of, implementations, judge_member
-from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
-from flowmetal.language.syntax import CONTEXT, Finding, dotted, parse
+from flowmetal.language.scopes import SCOPES, Scope, bound_in, parts_of, scope_of
+from flowmetal.language.syntax import CONTEXT, Finding, parse
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
 _ACTIONS = "_actions"
@@ -122,11 +122,13 @@ class Known:
         signatures: of callables, by dotted name.
         members: the names in structs, by the struct's dotted name.
         declared: the names of the arguments of the file's own flows, by the flow's name.
+        own: the global names of the file that are not the prelude's, even where that has one of the name.
     """
 
     signatures: Mapping[str, Signature]
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own: Collection[str] = ()
 
 
 def check_calls(text: str, known: Known) -> Iterator[Finding]:
@@ -139,56 +141,22 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
     pending: list[tuple[ast.AST, Scope, frozenset[str], Of | None]] = [(tree, scope_of(tree, None), frozenset(), None)]
     while pending:
         node, scope, own, flow = pending.pop()
-        if isinstance(node, SCOPES):
-            scope = scope_of(node, scope)
-            bound = frozenset((*scope.values, *scope.unknown))
-            own |= bound
-            flow = implementing.get(node) if node in implementing or CONTEXT in bound else flow
-        names = _Names(scope, own, taken)
+        names = Names(scope, own, taken, known.own)
         if isinstance(node, ast.Attribute):
             base = names.of(node).rpartition(".")[0]
             yield from judge_member(node, base, known.members, flow)
         elif isinstance(node, ast.Call):
-            for call in _calls_in(node, names):
+            for call in calls_in(node, names):
                 name = names.of(call.func)
                 if name in known.signatures:
                     yield from _judge(name, known.signatures[name], call)
-        pending += [(child, scope, own, flow) for child in ast.iter_child_nodes(node)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """What names mean in one place: ``own`` are bound by functions around it, ``taken`` says how often by the file."""
-
-    scope: Scope
-    own: frozenset[str]
-    taken: Mapping[str, int]
-
-    def of(self, node: ast.expr) -> str:
-        """The dotted name of something global; "" for anything else."""
-        name = dotted(node)
-        # A name that stands for the context, or for something of it, is followed: `a = fctx.actions`.
-        path = self.scope.path(node) if name else ""
-        name = path if path.startswith(f"{CONTEXT}.") else name
-        head = name.partition(".")[0]
-        is_global = head == CONTEXT or (head not in self.own and self.taken.get(head, 0) < 2)
-        return name if is_global else ""
-
-
-def _calls_in(node: ast.Call, names: _Names) -> Iterator[ast.Call]:
-    """The call itself, and the call that it makes of what ``run`` or ``start`` is given; without options."""
-    yield _without_options(node, names)
-    if names.of(node.func) in STARTS and node.args and not isinstance(node.args[0], ast.Starred):
-        started = ast.Call(node.args[0], node.args[1:], node.keywords)
-        yield _without_options(ast.copy_location(started, node), names)
-
-
-def _without_options(node: ast.Call, names: _Names) -> ast.Call:
-    """``f(x)`` of ``options(f, …)(x)``."""
-    func = node.func
-    while isinstance(func, ast.Call) and func.args and names.of(func.func) == "options":
-        func = func.args[0]
-    return ast.copy_location(ast.Call(func, node.args, node.keywords), node)
+        inside = own
+        if isinstance(node, SCOPES):
+            made = scope_of(node, scope)
+            bound = frozenset((*made.values, *made.unknown))
+            inside = own | bound
+            flow = implementing.get(node) if node in implementing or CONTEXT in bound else flow
+        pending += [(part, there, own if there is scope else inside, flow) for part, there in parts_of(node, scope)]
 
 
 @dataclass(slots=True)

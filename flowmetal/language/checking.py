@@ -24,8 +24,9 @@ from flowmetal.language.calls import (
     signature_of_function,
     signatures_of,
 )
-from flowmetal.language.diagnostics import Diagnostic, diagnose, draw
+from flowmetal.language.diagnostics import Diagnostic, diagnose
 from flowmetal.language.dialect import make_globals, make_prelude_globals
+from flowmetal.language.drawing import draw_line
 from flowmetal.language.flow_types import check_types, implementing_functions
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.following import Follower
@@ -37,6 +38,7 @@ from flowmetal.language.program import Program, Tick
 from flowmetal.language.result_use import check_results
 from flowmetal.language.scopes import scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, parse
+from flowmetal.language.type_errors import OF_COMPARISONS, compared_places, with_line
 
 _LINT: Final = {
     "unreachable": "this is never reached",
@@ -136,11 +138,20 @@ class _Checker:
     def _add_undeclared(self, label: str) -> None:
         """Takes in what the flows of a file take that declare no arguments."""
         tree = parse(self._modules.sources[label])
-        if tree is None:
+        if tree is None or "flow" in self._names_of_its_own(label):
             return
-        for function, info in implementing_functions(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
-            if not info.declared:
-                self._flows.setdefault(label, {})[info.global_name] = signature_of_function(function)
+        for function, infos in implementing_functions(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
+            for info in infos:
+                if not info.declared:
+                    self._flows.setdefault(label, {})[info.global_name] = signature_of_function(function)
+
+    def _names_of_its_own(self, label: str) -> set[str]:
+        """The global names of a file that are not the prelude's, even where that has one of the name."""
+        names = {part for groups in _TOP_LEVEL.findall(self._modules.sources[label]) for part in groups if part}
+        for load in self._modules.tree(label).loads():
+            of_prelude = self._modules.resolve(label, load.module_id) == PRELUDE_MAIN
+            names.update(own for own, theirs in load.symbols.items() if not (of_prelude and own == theirs))
+        return names
 
     def _calls(self, label: str) -> Iterator[Diagnostic]:
         known = dict(self._prelude)
@@ -158,12 +169,14 @@ class _Checker:
                 if theirs in flows:
                     known[own] = flows[theirs]
         text = self._modules.sources[label]
-        for name in {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}:
+        bound = {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}
+        for name in bound:
             members.pop(name, None)
-            known = {each: signature for each, signature in known.items() if each.partition(".")[0] != name}
+        known = {each: signature for each, signature in known.items() if each.partition(".")[0] not in bound}
         members = {name: there for name, there in members.items() if name.partition(".")[0] in (*members, CONTEXT)}
         known.update(self._flows.get(label, {}))
-        yield from self._drawn(label, check_calls(text, Known(known, members, self._declared.get(label, {}))))
+        others = self._names_of_its_own(label)
+        yield from self._drawn(label, check_calls(text, Known(known, members, self._declared.get(label, {}), others)))
 
     def _meaning(self, label: str) -> Iterator[Diagnostic]:
         """What flows, effects and Results are used for that does not fit."""
@@ -174,18 +187,23 @@ class _Checker:
         top = scope_of(tree, None)
         flows = dict(self._infos.get(label, {}))
         for load in self._modules.tree(label).loads():
-            there = self._infos.get(self._modules.resolve(label, load.module_id), {})
+            source = self._modules.resolve(label, load.module_id)
+            there = self._infos.get(source, {})
             flows.update({own: there[theirs] for own, theirs in load.symbols.items() if theirs in there})
-            top.unknown.update(own for own in load.symbols if own not in flows)
+            same = source == PRELUDE_MAIN
+            others = (own for own, theirs in load.symbols.items() if not (same and own == theirs))
+            top.unknown.update(own for own in others if own not in flows)
         follower = Follower(flows, self._effects, top)
         yield from self._drawn(label, check_types(tree, top, flows, self._effects, follower))
         yield from self._drawn(label, check_results(tree, top, follower, may_drop=label.endswith(TEST_SUFFIX)))
 
     def _drawn(self, label: str, findings: Iterable[Finding]) -> Iterator[Diagnostic]:
-        text = self._modules.sources[label]
+        lines = self._modules.sources[label].split("\n")
         for finding in findings:
-            place = f"{short_name(label)}:{finding.line}:{finding.column}"
-            yield Diagnostic(finding.message, place, draw(text, finding.line), finding.hint)
+            # Python counts the bytes of a line, and a person its characters.
+            before = lines[finding.line - 1].encode()[: finding.column - 1].decode(errors="ignore")
+            place = f"{short_name(label)}:{finding.line}:{len(before) + 1}"
+            yield Diagnostic(finding.message, place, draw_line(lines, finding.line), finding.hint)
 
     def _types(self, label: str) -> Iterator[Diagnostic]:
         text = self._modules.sources[label]
@@ -200,34 +218,26 @@ class _Checker:
         errors, self._interfaces[label], _ = tree.typecheck(
             self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]}
         )
+        lines = text.split("\n")
+        harmless = compared_places(text)
         for error in errors:
             line = error.span.span.begin.line + 1 - _FRONT_LINES if error.span else 0
             column = error.span.span.begin.column + 1 if error.span else 0
-            said = diagnose(_with_line(str(error), text, line), {})
-            yield Diagnostic(said.message, f"{short_name(label)}:{line}:{column}", draw(text, line), said.hint)
+            if (line, column) in harmless and str(error).startswith(OF_COMPARISONS):
+                continue
+            said = diagnose(with_line(str(error), draw_line(lines, line), line), {})
+            yield Diagnostic(said.message, f"{short_name(label)}:{line}:{column}", draw_line(lines, line), said.hint)
 
     def _lint(self, label: str) -> Iterator[Diagnostic]:
-        text = self._modules.sources[label]
+        lines = self._modules.sources[label].split("\n")
+        tree = parse(self._modules.sources[label])
+        direct = {each.lineno for each in tree.body} if tree is not None else set(range(len(lines) + 1))
         for lint in self._modules.tree(label).lint():
+            begin = lint.resolved_location.span.begin
+            if lint.short_name == "duplicate-top-level-assign" and begin.line + 1 not in direct:
+                continue  # the other branch of an `if`
             if lint.short_name in _LINT and lint.original.strip() != "...":
-                begin = lint.resolved_location.span.begin
                 message = _LINT[lint.short_name] or _SPAN.sub(r"\1:\2", lint.problem)
                 place = f"{short_name(label)}:{begin.line + 1}:{begin.column + 1}"
-                yield Diagnostic(message[:1].lower() + message[1:], place, draw(text, begin.line + 1))
-
-
-def _with_line(text: str, source: str, line: int) -> str:
-    """An interpreter's error with the excerpt that belongs to it, of which advice may depend."""
-    return f"{text.partition(' --> ')[0]} --> //x:{line}:1\n{draw(source, line)}\n".replace(
-        "Internal error: unresolved ident", _unresolved(text)
-    )
-
-
-def _unresolved(text: str) -> str:
-    """The typechecker forgets to say which name it does not know; its excerpt marks it."""
-    lines = text.split("\n")
-    marked = next((at for at, line in enumerate(lines) if re.fullmatch(r"\s*\|\s*\^+", line)), 0)
-    if not marked:
-        return "a name is not known"
-    start, end = lines[marked].index("^"), lines[marked].rindex("^") + 1
-    return f"Variable `{lines[marked - 1][start:end]}` not found"
+                excerpt = draw_line(lines, begin.line + 1)
+                yield Diagnostic(message[:1].lower() + message[1:], place, excerpt)

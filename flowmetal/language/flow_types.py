@@ -1,6 +1,6 @@
 """What flows declare to take and to return, held against what a text passes them and what they return.
 
-Only what is known for sure is judged (see ``following``), so what is found cannot work.
+Only what is known for sure is judged (see ``following``), so what is found cannot work, but for lists that are empty.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flowmetal.language.arguments import Argument, ArgumentError
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.following import Follower, Typed
 from flowmetal.language.returns import Returns
-from flowmetal.language.scopes import SCOPES, Scope, bound_in, scope_of
+from flowmetal.language.scopes import Function, Scope, bound_in, parts_of, scope_of
 from flowmetal.language.syntax import Finding
 from flowmetal.values import from_python
 
@@ -45,36 +45,36 @@ def check_types(
         effects: what each effect takes.
         follower: of this file.
     """
-    implementing = implementing_functions(tree, flows, top)
+    implementing = implementing_functions(tree, flows, top) if follower.is_prelude("flow") else {}
     pending: list[tuple[ast.AST, Scope, FlowInfo | None]] = [(tree, top, None)]
     while pending:
         node, scope, flow = pending.pop()
-        if isinstance(node, SCOPES):
-            scope = scope_of(node, scope)
-            if not isinstance(node, ast.ListComp | ast.DictComp):
-                flow = implementing.get(node)
+        if isinstance(node, Function):
+            flows_of_it = implementing.get(node, [])
+            flow = flows_of_it[0] if len(flows_of_it) == 1 else None
         if isinstance(node, ast.Call):
             yield from _judge_call(node, scope, follower, effects)
-        returned = node.value if isinstance(node, ast.Return) else node.body if isinstance(node, ast.Lambda) else None
-        if flow is not None and returned is not None:
-            yield from _judge_return(flow, returned, scope, follower)
-        pending += [(child, scope, flow) for child in ast.iter_child_nodes(node)]
+        if flow is not None and isinstance(node, ast.Return) and node.value is not None:
+            yield from _judge_return(flow, node.value, scope, follower)
+        elif flow is not None and isinstance(node, ast.Lambda):
+            yield from _judge_return(flow, node.body, scope_of(node, scope), follower)
+        pending += [(part, there, flow) for part, there in parts_of(node, scope)]
 
 
 def implementing_functions(
     tree: ast.Module, flows: Mapping[str, FlowInfo], top: Scope
-) -> dict[ast.FunctionDef | ast.Lambda, FlowInfo]:
-    """The functions of the file that implement its flows."""
+) -> dict[ast.FunctionDef | ast.Lambda, list[FlowInfo]]:
+    """The functions of the file that implement its flows; ``flow`` must be the prelude's."""
     counts = bound_in(tree.body)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and counts[node.name] == 1}
-    found: dict[ast.FunctionDef | ast.Lambda, FlowInfo] = {}
+    found: dict[ast.FunctionDef | ast.Lambda, list[FlowInfo]] = {}
     for name, info in flows.items():
         made = top.values.get(name)
         if isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id == "flow" and made.args:
             first = made.args[0]
             function = functions.get(first.id) if isinstance(first, ast.Name) else first
             if isinstance(function, ast.FunctionDef | ast.Lambda):
-                found[function] = info
+                found.setdefault(function, []).append(info)
     return found
 
 
@@ -128,8 +128,6 @@ def _misfit_of_literal(argument: Argument, value: ast.expr) -> str:
     """Why a value that is written out is none for an argument; "" where it is one, or is computed."""
     try:
         wire = from_python(ast.literal_eval(value))
-        if wire is None and not argument.required:
-            return ""
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ValueCodecError):
         return ""
     try:
@@ -151,7 +149,7 @@ def _judge_return(flow: FlowInfo, returned: ast.expr, scope: Scope, follower: Fo
 
 
 def _clash(gives: Returns, takes: Returns) -> bool:
-    """Whether no value of one type is one of the other; of lists, whether none of their items is."""
+    """Whether no value of one type is one of the other; of lists, whether none but empty ones are."""
     if "any" in (gives.type, takes.type):
         return False
     if _types(gives, _GIVEN).isdisjoint(_types(takes, _TAKEN)):

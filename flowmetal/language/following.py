@@ -1,7 +1,8 @@
-"""What an expression of a flow file gives, as far as its text alone tells: a flow's value, a Result, or a Task.
+"""What an expression of a flow file gives, as far as its text alone tells: a value, a Result, a Task, or Results.
 
 Followed are calls of flows and effects (a Result), ``run`` and ``wait`` (a Task and its Result), ``unwrap`` and
-``.value``, and names that stand for one of these.  All else may be anything, so what is said of these is so.
+``.value``, lists of Results, and names that stand for one of these.  All else may be anything, so what is said of these
+is so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from flowmetal.language.syntax import CONTEXT
 ACTIONS: Final = f"{CONTEXT}.actions"
 START: Final = f"{ACTIONS}.start"
 STARTS: Final = (f"{ACTIONS}.run", START)
-_WAIT: Final = f"{ACTIONS}.wait"
+WAIT: Final = f"{ACTIONS}.wait"
+_BARE: Final = frozenset(("run", "start", "wait", "cancel", "clean", "defer"))
+"""Actions that are global names too."""
 _EFFECTS: Final = "effects"
 _OF_RESULT: Final = frozenset({"Ok", "Err", f"{ACTIONS}.clean", "race", "first_ok", "quorum"})
 """What of the prelude gives a Result, besides flows and effects."""
@@ -28,9 +31,9 @@ _MOST_STEPS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A value, a Result, or a Task, of what is called ``of``; ``returns`` None is anything."""
+    """A value, a Result, a Task, or a list of Results, of what is called ``of``; ``returns`` None is anything."""
 
-    how: Literal["value", "result", "task"]
+    how: Literal["value", "result", "task", "results"]
     of: str
     returns: Returns | None = None
 
@@ -47,7 +50,7 @@ class Follower:
     def __init__(self, flows: Mapping[str, FlowInfo], effects: Collection[str], top: Scope) -> None:
         self._flows = flows
         self._effects = effects
-        self._own = frozenset((*top.values, *top.unknown))
+        self._own = frozenset((*top.values, *top.unknown, *flows))
 
     def flow(self, node: ast.expr, scope: Scope) -> FlowInfo | None:
         """The flow that an expression is, with whatever options."""
@@ -62,7 +65,13 @@ class Follower:
     def called(self, node: ast.expr, scope: Scope) -> str:
         """What of the prelude's an expression is, ``fctx.actions.read``; "" if it is something else."""
         path = scope.path(node)
-        return "" if path.partition(".")[0] in self._own else path
+        if path.partition(".")[0] in self._own:
+            return ""
+        return f"{ACTIONS}.{path}" if path in _BARE else path
+
+    def is_prelude(self, name: str) -> bool:
+        """Whether a global name is the prelude's: the file neither binds nor loads another."""
+        return name not in self._own
 
     def effect(self, node: ast.expr, scope: Scope) -> str:
         """The name of the effect that an expression is, with whatever options; "" for none."""
@@ -79,9 +88,15 @@ class Follower:
                 found = scope.find(node.id)
             except LookupError:
                 return None
-            return self.typed(found[1], found[0], steps + 1) if found is not None else None
+            if found is not None:
+                return self.typed(found[1], found[0], steps + 1)
+            within = scope.item_of(node.id)
+            return _item(self.typed(within[1], within[0], steps + 1)) if within is not None else None
         if isinstance(node, ast.Attribute) and node.attr == "value":
             return _opened(self.typed(node.value, scope, steps + 1))
+        if isinstance(node, ast.Subscript):
+            results = self.typed(node.value, scope, steps + 1)
+            return results if isinstance(node.slice, ast.Slice) else _item(results)
         return self._given(node, scope, steps) if isinstance(node, ast.Call) else None
 
     def _given(self, node: ast.Call, scope: Scope, steps: int) -> Typed | None:
@@ -97,10 +112,28 @@ class Follower:
             return Typed("result", called.rpartition(".")[2])
         if called == "unwrap" and len(node.args) == 1:
             return _opened(self.typed(node.args[0], scope, steps + 1))
-        if called == _WAIT and node.args:
+        if called == "parallel_map":
+            return Typed("results", called)
+        if called == WAIT and node.args:
+            if self._is_list(node.args[0], scope):
+                return Typed("results", "wait")
             task = self.typed(node.args[0], scope, steps + 1)
             return Typed("result", task.of, task.returns) if task is not None and task.how == "task" else None
         return None
+
+    def _is_list(self, node: ast.expr, scope: Scope) -> bool:
+        """Whether an expression is a list that is written out, or a name for one."""
+        for _ in range(_MOST_STEPS):
+            if not isinstance(node, ast.Name):
+                break
+            try:
+                found = scope.find(node.id)
+            except LookupError:
+                return False
+            if found is None:
+                return False
+            scope, node = found
+        return isinstance(node, ast.List | ast.ListComp)
 
     def _begun(self, node: ast.Call, started: ast.expr, scope: Scope) -> Typed | None:
         callee = self._callee(started, scope)
@@ -124,6 +157,11 @@ class Follower:
                 break
             node = node.args[0]
         return node
+
+
+def _item(results: Typed | None) -> Typed | None:
+    """One of Results."""
+    return Typed("result", results.of) if results is not None and results.how == "results" else None
 
 
 def _opened(result: Typed | None) -> Typed | None:

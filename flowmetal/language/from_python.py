@@ -63,7 +63,7 @@ NAME_HINTS: Final = {
     "Union": "write `int | str`",
     "List": "write `list[int]`",
     "Dict": "write `dict[str, int]`",
-    "Tuple": "write `tuple[int, str]`",
+    "Tuple": "write `(int, str)`",
     "Any": "write `typing.Any`",
     "Callable": "write `typing.Callable`",
     "string": "write `str`",

@@ -11,8 +11,8 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from flowmetal.language.following import ACTIONS, START, Follower, Typed
-from flowmetal.language.scopes import SCOPES, Function, Scope, bound_in, scope_of
+from flowmetal.language.following import ACTIONS, START, WAIT, Follower, Typed
+from flowmetal.language.scopes import Function, Scope, bound_in, parts_of, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding
 
 _FIELDS: Final = {"result": ("ok", "value", "error"), "task": ("id", "name")}
@@ -24,8 +24,10 @@ _OF_VALUES: Final = frozenset(
     ]
 )
 """Functions that take values, and never a Result as their first argument."""
+_OF_ITEMS: Final = ("all", "any", "max", "min", "sorted", "sum")
+"""Those that look at every item of their argument."""
+_TAKE_FLOWS: Final = (f"{ACTIONS}.defer", "parallel_map")
 _OF_TASKS: Final = (f"{ACTIONS}.wait", f"{ACTIONS}.cancel")
-_GIVE_LISTS: Final = (f"{ACTIONS}.wait", "parallel_map")
 
 
 def check_results(tree: ast.Module, top: Scope, follower: Follower, *, may_drop: bool) -> Iterator[Finding]:
@@ -44,18 +46,17 @@ def check_results(tree: ast.Module, top: Scope, follower: Follower, *, may_drop:
     pending: list[tuple[ast.AST, Scope, bool]] = [(tree, top, False)]
     while pending:
         node, scope, is_within = pending.pop()
-        if isinstance(node, SCOPES):
-            scope = scope_of(node, scope)
-            is_within |= isinstance(node, Function)
+        parts = list(parts_of(node, scope))
         for value, how in _used(node):
-            yield from judge.use(value, how, scope)
+            yield from judge.use(value, how, next((there for part, there in parts if part is value), scope))
         if isinstance(node, ast.Call):
             yield from judge.call(node, scope)
         elif isinstance(node, ast.Attribute):
             yield from judge.member(node, scope)
         elif isinstance(node, ast.Expr) and is_within and not may_drop:
-            yield from judge.statement(node, scope)
-        pending += [(child, scope, is_within) for child in ast.iter_child_nodes(node)]
+            yield from judge.dropped(node.value, scope)
+        is_within |= isinstance(node, Function)
+        pending += [(part, there, is_within) for part, there in parts]
 
 
 def _used(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
@@ -87,6 +88,8 @@ def _compared(node: ast.Compare) -> Iterator[tuple[ast.expr, str]]:
     for operator, left, right in zip(node.ops, operands, operands[1:], strict=False):
         if isinstance(operator, ast.In | ast.NotIn):
             yield right, "items"
+            if _is_literal(right):
+                yield left, "equality"
         elif not isinstance(operator, ast.Eq | ast.NotEq):
             yield from ((left, "order"), (right, "order"))
         elif _is_literal(right):  # two Results may be equal
@@ -114,7 +117,7 @@ class _Judge:
     def use(self, node: ast.expr, how: str, scope: Scope) -> Iterator[Finding]:
         """A Result or Task used as a value."""
         typed = self._handle(node, scope)
-        if typed is not None:
+        if typed is not None and typed.how != "results":
             advice = _value_of(typed)
             if how == "truth" and typed.how == "result":
                 advice = "`is_ok(…)` and `is_err(…)` tell how it came out"
@@ -123,7 +126,10 @@ class _Judge:
     def member(self, node: ast.Attribute, scope: Scope) -> Iterator[Finding]:
         """A member that only the value has."""
         typed = self._handle(node.value, scope)
-        if typed is not None and node.attr not in _FIELDS[typed.how]:
+        if typed is None:
+            return
+        is_wrong = node.attr in _FIELDS["result"] if typed.how == "results" else node.attr not in _FIELDS[typed.how]
+        if is_wrong:
             line, column = node.end_lineno or node.lineno, (node.end_col_offset or 0) - len(node.attr) + 1
             yield Finding(line, column, f"{_named(typed)} has no `{node.attr}`", _value_of(typed))
 
@@ -134,13 +140,18 @@ class _Judge:
         first = node.args[0]
         called = self._follower.called(node.func, scope)
         started = self._follower.started(node, scope)
-        if started is not None:
-            yield from self._start(called.rpartition(".")[2], started, scope)
+        if started is not None or called in _TAKE_FLOWS:
+            yield from self._start(called.rpartition(".")[2], started or first, scope)
             return
         typed = self._handle(first, scope)
         if typed is None:
             return
-        if called in _TAKE_RESULTS and typed.how == "task":
+        if typed.how == "results":
+            has_key = any(each.arg == "key" for each in node.keywords)
+            if called in (*_TAKE_RESULTS, *_OF_ITEMS) and not has_key:
+                takes = "one Result" if called in _TAKE_RESULTS else "values"
+                yield _finding(first, f"`{called}` takes {takes}, and this is {_a_named(typed)}", _value_of(typed))
+        elif called in _TAKE_RESULTS and typed.how == "task":
             yield _finding(first, f"`{called}` takes a Result, and this is {_a_named(typed)}", _RESULT_OF_TASK)
         elif called in _OF_TASKS and typed.how == "result":
             what = called.rpartition(".")[2]
@@ -149,7 +160,7 @@ class _Judge:
                 f"`{what}` takes a Task, and this is {_a_named(typed)}",
                 "it is there already; `fctx.actions.run(f, …)` starts without waiting and gives a Task",
             )
-        elif called in _OF_VALUES:
+        elif called in _OF_VALUES and len(node.args) == 1:  # `max` and `min` of several may have a key
             yield _finding(first, f"`{called}` takes a value, and this is {_a_named(typed)}", _value_of(typed))
 
     def _start(self, called: str, started: ast.expr, scope: Scope) -> Iterator[Finding]:
@@ -168,26 +179,27 @@ class _Judge:
                 f"make it one, at the top of the file: `flow({name})`",
             )
 
-    def statement(self, node: ast.Expr, scope: Scope) -> Iterator[Finding]:
-        """A Result that nobody looks at."""
-        value = node.value.elt if isinstance(node.value, ast.ListComp) else node.value
-        if value is not node.value:
-            scope = scope_of(node.value, scope)
-        typed = self._handle(value, scope)
-        what = f" of `{typed.of}`" if typed is not None and typed.of else ""
-        called = self._follower.called(value.func, scope) if isinstance(value, ast.Call) else ""
-        if called == START:
-            return  # to let it go is what it is for
-        if typed is not None and typed.how == "result":
-            told = f"the Result{what} is dropped"
-        elif called in _GIVE_LISTS:
-            told = f"the Results of `{called.rpartition('.')[2]}` are dropped"
-        else:
-            return
-        remedy = "`unwrap(…)` ends the flow with its failure; `_ = …` says that it may fail"
-        if called in _GIVE_LISTS and typed is None:
-            remedy = "`[unwrap(result) for result in …]` ends the flow with a failure; `_ = …` says that they may fail"
-        yield _finding(node, f"{told}: nobody would hear of an Err", remedy)
+    def dropped(self, node: ast.expr, scope: Scope) -> Iterator[Finding]:
+        """Results that a statement gives to nobody."""
+        if isinstance(node, ast.IfExp):
+            yield from self.dropped(node.body, scope)
+            yield from self.dropped(node.orelse, scope)
+        elif isinstance(node, ast.BoolOp):
+            yield from self.dropped(node.values[-1], scope)
+        elif isinstance(node, ast.ListComp):
+            yield from self.dropped(node.elt, scope_of(node, scope))
+        elif isinstance(node, ast.Call):
+            called = self._follower.called(node.func, scope)
+            typed = self._handle(node, scope)
+            if called == WAIT and typed is None:
+                typed = Typed("results", "wait")
+            if typed is None or typed.how == "task" or called == START:  # to let it go is what `start` is for
+                return
+            told, remedy = f"the Result{f' of `{typed.of}`' if typed.of else ''} is dropped", "`unwrap(…)`"
+            if typed.how == "results":
+                told, remedy = f"the Results of `{typed.of}` are dropped", "`[unwrap(result) for result in …]`"
+            remedy = f"{remedy} ends the flow with a failure; `_ = …` says that it may fail"
+            yield _finding(node, f"{told}: nobody would hear of an Err", remedy)
 
     def _handle(self, node: ast.expr, scope: Scope) -> Typed | None:
         """What an expression gives, if that is a Result or a Task."""
@@ -215,14 +227,16 @@ def _a_named(typed: Typed) -> str:
 
 
 def _kind(typed: Typed) -> str:
-    return "Task" if typed.how == "task" else "Result"
+    return {"task": "Task", "results": "list of Results"}.get(typed.how, "Result")
 
 
 def _value_of(typed: Typed) -> str:
+    if typed.how == "results":
+        return "`[unwrap(result) for result in …]` are their values"
     if typed.how == "task":
         return f"`unwrap({CONTEXT}.actions.wait(…))` gives its value"
     return "`unwrap(…)` gives its value"
 
 
-def _finding(node: ast.expr | ast.Expr, message: str, hint: str) -> Finding:
+def _finding(node: ast.expr, message: str, hint: str) -> Finding:
     return Finding(node.lineno, node.col_offset + 1, message, hint)

@@ -20,11 +20,16 @@ _MOST_STEPS = 20
 
 @dataclass(slots=True)
 class Scope:
-    """The names of a function, a comprehension, or a module (``outer`` None)."""
+    """The names of a function, a comprehension, or a module (``outer`` None).
+
+    ``values`` are what plain names are bound to, once; ``unknown`` are all others.  Of those, ``items`` are bound once
+    to each item of something in turn: that, and the scope in which it is evaluated.
+    """
 
     outer: Scope | None = None
     values: dict[str, ast.expr] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
+    items: dict[str, tuple[Scope, ast.expr]] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Scope, ast.expr] | None:
         """What a name is bound to and where; None where that is not known.
@@ -40,6 +45,13 @@ class Scope:
                 return scope, scope.values[name]
             scope = scope.outer
         raise LookupError(name)
+
+    def item_of(self, name: str) -> tuple[Scope, ast.expr] | None:
+        """What a name is bound to the items of, and where that is evaluated; None where that is not known."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.unknown and name not in scope.values:
+            scope = scope.outer
+        return scope.items.get(name) if scope is not None else None
 
     def is_global(self, name: str) -> bool:
         """Whether no function between here and the module binds a name, and the module once at most."""
@@ -81,21 +93,46 @@ class Scope:
 
 def scope_of(node: ast.AST, outer: Scope | None) -> Scope:
     """The scope that a module, a function or a comprehension makes."""
+    scope = Scope(outer)
     if isinstance(node, ast.Module | ast.FunctionDef):
         counts = bound_in(node.body)
-        values = {name: value for name, value in _assigned(node.body) if counts[name] == 1}
-        scope = Scope(outer, values, {name for name in counts if name not in values})
-    else:
-        scope = Scope(outer)
+        scope.values = {name: value for name, value in _assigned(node.body) if counts[name] == 1}
+        scope.unknown = {name for name in counts if name not in scope.values}
+        for each in _within(node.body):
+            if isinstance(each, ast.For) and isinstance(each.target, ast.Name) and counts[each.target.id] == 1:
+                scope.items[each.target.id] = (scope, each.iter)
     if isinstance(node, Function):
-        scope.unknown.update(_parameters(node.args))
-    scope.unknown.update(
-        each.id
-        for part in getattr(node, "generators", [])
-        for each in ast.walk(part.target)
-        if isinstance(each, ast.Name)
-    )
+        _bind_anything(scope, _parameters(node.args))
+    for at, part in enumerate(getattr(node, "generators", [])):
+        _bind_anything(scope, (each.id for each in ast.walk(part.target) if isinstance(each, ast.Name)))
+        if isinstance(part.target, ast.Name) and at == 0 and outer is not None:
+            scope.items[part.target.id] = (outer, part.iter)
     return scope
+
+
+def _bind_anything(scope: Scope, names: Iterator[str]) -> None:
+    for name in names:
+        scope.unknown.add(name)
+        scope.items.pop(name, None)
+
+
+def parts_of(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
+    """What stands in a node, each with the scope in which it is evaluated; ``scope`` is the one around the node.
+
+    The defaults and annotations of a function, and what a comprehension goes through first, are evaluated around it.
+    """
+    inner = scope_of(node, scope) if isinstance(node, SCOPES) else scope
+    if isinstance(node, Function):
+        body = node.body if isinstance(node.body, list) else [node.body]
+        yield from ((part, inner) for part in body)
+        yield from ((part, scope) for part in ast.iter_child_nodes(node) if part not in body)
+        return
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.comprehension):
+            yield part.iter, scope if part is node.generators[0] else inner  # type: ignore[attr-defined]
+            yield from ((each, inner) for each in (part.target, *part.ifs))
+        else:
+            yield part, inner
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[str]:
@@ -118,6 +155,8 @@ def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     for node in _within(body):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.value
 
 
 def _within(body: list[ast.stmt]) -> Iterator[ast.AST]:

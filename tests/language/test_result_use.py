@@ -11,10 +11,11 @@ from tests.language.chunks import MAIN, Texts
 
 OTHER = """
 loaded = flow(lambda fctx, n: n)
+sum = flow(lambda fctx, a, b: a + b)
 """
 
 HEAD = """
-load("./other.flow", "loaded", total = "loaded")
+load("./other.flow", "loaded", "sum", total = "loaded")
 
 step = flow(lambda fctx, n = 1: n)
 def _helper(n):
@@ -76,6 +77,29 @@ def _dropped(fctx, names):
     if names:
         total(2)  #! the Result of `loaded` is dropped
 
+def _bare(fctx, names):
+    print(run(_helper, 1))  #! `run` takes a flow or an effect, not the plain function `_helper`
+    print(wait(step()))  #! `wait` takes a Task, and this is a Result of `step`
+    print(run(step).value)  #! the Task of `step` has no `value`
+    print(run(step, 1, 2))  #! step takes 1 argument, got 2 by position
+    wait([run(step)])  #! the Results of `wait` are dropped
+    step() if names else None  #! the Result of `step` is dropped
+    names and step()  #! the Result of `step` is dropped
+    print(defer(_helper), parallel_map(step(), names))  #! not a Result of `step`
+
+def _lists(fctx, names):
+    print(all(parallel_map(step, names)))  #! `all` takes values, and this is a list of Results of `parallel_map`
+    print(unwrap(wait([run(step)])))  #! `unwrap` takes one Result, and this is a list of Results of `wait`
+    print(wait([run(step)]).value)  #! the list of Results of `wait` has no `value`
+    results = parallel_map(step, names)
+    print(results[0] + 1)  #! the Result of `parallel_map` cannot be computed with
+    for result in results:
+        if result:  #! the Result of `parallel_map` is true
+            print("there")
+    print([each for each in results if each])  #! the Result of `parallel_map` is true
+    given: Result = step()
+    print(given + 1)  #! the Result of `step` cannot be computed with
+
 def _calls(fctx):
     print(step(1, 2))  #! step takes 1 argument, got 2 by position
     print(step(m = 1))  #! step has no argument `m`
@@ -120,6 +144,25 @@ def _right(fctx, names, given = None):
 
 right = flow(_right)
 
+names = ["a"]
+
+def _scopes(fctx, n = len(names), *, more = [text.upper() for text in names]):
+    names = fctx.actions.glob("*")
+    text = fctx.actions.read("x")
+    best = max(step(1), step(5), key = lambda result: result.value)
+    found = [unwrap(result) + 1 for result in wait([run(step)]) if result.ok]
+    ordered = sorted(parallel_map(step, [1, 2]), key = lambda result: result.value)
+    for result in [1, 2]:
+        print(result + 1)
+    return [is_err(names), text.ok, best.ok, found, ordered, sum(run(step), 2), share == 1, share in [0, 1], None == n]
+
+share = len(names) / 1
+scopes = flow(_scopes)
+if names:
+    size = 1
+else:
+    size = 2
+
 def step_of(step, a):
     step(1)
     a.write("x", "y")
@@ -135,6 +178,25 @@ def _shadowed(fctx):
 if __name__ == "__flow__":
     right(["x"])
     step()
+"""
+
+
+MACROS = """
+load("pkg.flowmetal.io/v1/prelude", _flow = "flow")
+
+def flow(f, **policy):
+    return _flow(lambda fctx, n: f(fctx, "extra", n), **policy)
+
+def options(f, *extra):
+    return lambda *args: f(*(list(args) + list(extra)))
+
+def _step(fctx, extra, n):
+    return [extra, n]
+
+step = flow(_step)
+
+if __name__ == "__flow__":
+    print(step(1).value, options(step)(1))
 """
 
 
@@ -158,3 +220,13 @@ def test_what_takes_a_result_for_its_value_or_drops_it_is_found() -> None:
 
 def test_what_may_be_meant_is_passed_over() -> None:
     assert found_in(HEAD + RIGHT) == {}
+
+
+def test_names_of_the_prelude_that_a_file_gives_to_something_else_are_its_own() -> None:
+    assert found_in(MACROS) == {}
+
+
+def test_columns_count_characters() -> None:
+    text = 'step = flow(lambda fctx: 1)\ndef _f(fctx):\n    print("äöü", step() + 1)\n'
+    (found,) = asyncio.run(check_file(f"//{MAIN}", Texts({MAIN: text}), Limits()))
+    assert found.place == "main.flow:3:18"
