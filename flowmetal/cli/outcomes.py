@@ -52,9 +52,8 @@ def _note(journal: Journal, run_id: str, errs: int, home: str | None) -> Iterato
     yield f"note: {results}: {with_home(f'flowmetal log {run_id}', home)}"
     failure = next(errs_of(journal, run_id), None)
     if failure is not None:
-        flow = f"{failure.flow}: " if failure.flow and failure.flow not in failure.message else ""
         place = f"  --> {printable(failure.source)}" if failure.source else ""
-        yield f"  {'' if errs == 1 else 'one: '}{cut(printable(flow + failure.message), _NOTE_WIDTH)}{place}"
+        yield f"  {'' if errs == 1 else 'one: '}{cut(printable(_told(failure)), _NOTE_WIDTH)}{place}"
 
 
 def summary(header: Header, wire: Wire) -> dict[str, Any]:
@@ -84,8 +83,7 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
     sources = Sources(journal, header)
     for at, each in enumerate(failure.chain()):
         words = "error" if at == 0 else "caused by"
-        flow = f"{each.flow}: " if each.flow and each.flow not in each.message else ""
-        yield f"{words}: {continued(f'{flow}{each.message}')}  [{printable(each.kind)}]"
+        yield f"{words}: {continued(_told(each))}  [{printable(each.kind)}]"
         if each.source:
             yield f"  --> {printable(each.source)}"
         excerpt = each.trace if "|" in each.trace else sources.excerpt(each.source)
@@ -104,6 +102,12 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
             yield f"  details: {_details(shown)}"
     log, again = (with_home(f"flowmetal {each}", home) for each in (f"log {header.run_id}", f"rerun {header.root}"))
     yield f"  help: `{log}` shows what the run did\n  help: `{again}` does again what was not Ok"
+
+
+def _told(failure: Failure) -> str:
+    """The message of a failure, with the flow whose it is where it does not say so."""
+    is_named = not failure.flow or failure.flow in failure.message
+    return failure.message if is_named else f"{failure.flow}: {failure.message}"
 
 
 def _details(shown: object) -> str:

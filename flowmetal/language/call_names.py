@@ -15,11 +15,10 @@ from flowmetal.language.syntax import CONTEXT, dotted
 class Names:
     """What names mean in one place.
 
-    ``own`` are bound by functions around it, ``taken`` says how often by the file; ``others`` are not the prelude's.
+    ``taken`` says how often the file binds each; ``others`` are global names that are not the prelude's.
     """
 
     scope: Scope
-    own: frozenset[str]
     taken: Mapping[str, int]
     others: Collection[str]
 
@@ -37,7 +36,7 @@ class Names:
         path = self.scope.path(node) if name else ""
         name = path if path.startswith(f"{CONTEXT}.") else name
         head = name.partition(".")[0]
-        is_global = head == CONTEXT or (head not in self.own and self.taken.get(head, 0) < 2)
+        is_global = head == CONTEXT or (self.taken.get(head, 0) < 2 and self.scope.is_of_module(head))
         return name if is_global else ""
 
 

@@ -18,7 +18,7 @@ from flowmetal.language.arguments import Argument
 from flowmetal.language.call_names import Names, calls_in
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
-from flowmetal.language.scopes import SCOPES, Scope, bound_in, parts_of, scope_of
+from flowmetal.language.scopes import Scope, bound_in, parts_of, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, parse
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
@@ -131,17 +131,14 @@ class Known:
     own: Collection[str] = ()
 
 
-def check_calls(text: str, known: Known) -> Iterator[Finding]:
+def check_calls(tree: ast.Module, known: Known) -> Iterator[Finding]:
     """Calls and members of known names in a flow file that cannot work."""
-    tree = parse(text)
-    if tree is None:
-        return
     taken = bound_in(tree.body)
     implementing = implementations(tree, known.declared)
-    pending: list[tuple[ast.AST, Scope, frozenset[str], Of | None]] = [(tree, scope_of(tree, None), frozenset(), None)]
+    pending: list[tuple[ast.AST, Scope, Of | None]] = [(tree, scope_of(tree, None), None)]
     while pending:
-        node, scope, own, flow = pending.pop()
-        names = Names(scope, own, taken, known.own)
+        node, scope, flow = pending.pop()
+        names = Names(scope, taken, known.own)
         if isinstance(node, ast.Attribute):
             base = names.of(node).rpartition(".")[0]
             yield from judge_member(node, base, known.members, flow)
@@ -150,13 +147,11 @@ def check_calls(text: str, known: Known) -> Iterator[Finding]:
                 name = names.of(call.func)
                 if name in known.signatures:
                     yield from _judge(name, known.signatures[name], call)
-        inside = own
-        if isinstance(node, SCOPES):
-            made = scope_of(node, scope)
-            bound = frozenset((*made.values, *made.unknown))
-            inside = own | bound
-            flow = implementing.get(node) if node in implementing or CONTEXT in bound else flow
-        pending += [(part, there, own if there is scope else inside, flow) for part, there in parts_of(node, scope)]
+        parts = list(parts_of(node, scope))
+        inner = next((there for _, there in parts if there is not scope), None)
+        if node in implementing or (inner is not None and (CONTEXT in inner.unknown or CONTEXT in inner.values)):
+            flow = implementing.get(node)
+        pending += [(part, there, flow) for part, there in parts]
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ their declared arguments are known.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -97,6 +98,7 @@ class _Checker:
         self._members: dict[str, tuple[str, ...]] = {CONTEXT: CONTEXT_FIELDS}
         for label in self._modules.in_order(PRELUDE_MAIN):
             self._members.update(members_of(self._modules.sources[label]))
+        self._trees: dict[str, ast.Module | None] = {}
         self._flows: dict[str, dict[str, Signature]] = {}
         self._declared: dict[str, dict[str, tuple[str, ...]]] = {}
         self._infos: dict[str, dict[str, FlowInfo]] = {}
@@ -135,9 +137,14 @@ class _Checker:
             yield from self._types(label)
             yield from self._lint(label)
 
+    def _parsed(self, label: str) -> ast.Module | None:
+        if label not in self._trees:
+            self._trees[label] = parse(self._modules.sources[label])
+        return self._trees[label]
+
     def _add_undeclared(self, label: str) -> None:
         """Takes in what the flows of a file take that declare no arguments."""
-        tree = parse(self._modules.sources[label])
+        tree = self._parsed(label)
         if tree is None or "flow" in self._names_of_its_own(label):
             return
         for function, infos in implementing_functions(tree, self._infos.get(label, {}), scope_of(tree, None)).items():
@@ -145,9 +152,13 @@ class _Checker:
                 if not info.declared:
                     self._flows.setdefault(label, {})[info.global_name] = signature_of_function(function)
 
+    def _bound(self, label: str) -> set[str]:
+        """What a file binds at its top, even one that Python cannot read."""
+        return {part for groups in _TOP_LEVEL.findall(self._modules.sources[label]) for part in groups if part}
+
     def _names_of_its_own(self, label: str) -> set[str]:
         """The global names of a file that are not the prelude's, even where that has one of the name."""
-        names = {part for groups in _TOP_LEVEL.findall(self._modules.sources[label]) for part in groups if part}
+        names = self._bound(label)
         for load in self._modules.tree(label).loads():
             of_prelude = self._modules.resolve(label, load.module_id) == PRELUDE_MAIN
             names.update(own for own, theirs in load.symbols.items() if not (of_prelude and own == theirs))
@@ -168,34 +179,30 @@ class _Checker:
                 members.pop(own, None)
                 if theirs in flows:
                     known[own] = flows[theirs]
-        text = self._modules.sources[label]
-        bound = {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}
-        for name in bound:
-            members.pop(name, None)
+        bound = self._bound(label)
         known = {each: signature for each, signature in known.items() if each.partition(".")[0] not in bound}
-        members = {name: there for name, there in members.items() if name.partition(".")[0] in (*members, CONTEXT)}
+        heads = {CONTEXT, *(members.keys() - bound)}
+        members = {name: members[name] for name in members.keys() - bound if name.partition(".")[0] in heads}
         known.update(self._flows.get(label, {}))
-        others = self._names_of_its_own(label)
-        yield from self._drawn(label, check_calls(text, Known(known, members, self._declared.get(label, {}), others)))
+        tree = self._parsed(label)
+        if tree is not None:
+            found = Known(known, members, self._declared.get(label, {}), self._names_of_its_own(label))
+            yield from self._drawn(label, check_calls(tree, found))
 
     def _meaning(self, label: str) -> Iterator[Diagnostic]:
         """What flows, effects and Results are used for that does not fit."""
-        text = self._modules.sources[label]
-        tree = parse(text)
+        tree = self._parsed(label)
         if tree is None:
             return
         top = scope_of(tree, None)
         flows = dict(self._infos.get(label, {}))
         for load in self._modules.tree(label).loads():
-            source = self._modules.resolve(label, load.module_id)
-            there = self._infos.get(source, {})
+            there = self._infos.get(self._modules.resolve(label, load.module_id), {})
             flows.update({own: there[theirs] for own, theirs in load.symbols.items() if theirs in there})
-            same = source == PRELUDE_MAIN
-            others = (own for own, theirs in load.symbols.items() if not (same and own == theirs))
-            top.unknown.update(own for own in others if own not in flows)
+        top.unknown |= self._names_of_its_own(label) - flows.keys() - top.values.keys()
         follower = Follower(flows, self._effects, top)
-        yield from self._drawn(label, check_types(tree, top, flows, self._effects, follower))
-        yield from self._drawn(label, check_results(tree, top, follower, may_drop=label.endswith(TEST_SUFFIX)))
+        yield from self._drawn(label, check_types(tree, follower))
+        yield from self._drawn(label, check_results(tree, follower, may_drop=label.endswith(TEST_SUFFIX)))
 
     def _drawn(self, label: str, findings: Iterable[Finding]) -> Iterator[Diagnostic]:
         lines = self._modules.sources[label].split("\n")
@@ -207,7 +214,7 @@ class _Checker:
 
     def _types(self, label: str) -> Iterator[Diagnostic]:
         text = self._modules.sources[label]
-        taken = {part for groups in _TOP_LEVEL.findall(text) for part in groups if part}
+        taken = self._bound(label)
         loads = {}
         for load in self._modules.tree(label).loads():
             taken.update(load.symbols)
@@ -219,7 +226,7 @@ class _Checker:
             self._globals, {**loads, PRELUDE_MAIN: self._interfaces[PRELUDE_MAIN]}
         )
         lines = text.split("\n")
-        harmless = compared_places(text)
+        harmless = compared_places(self._parsed(label))
         for error in errors:
             line = error.span.span.begin.line + 1 - _FRONT_LINES if error.span else 0
             column = error.span.span.begin.column + 1 if error.span else 0
@@ -230,7 +237,7 @@ class _Checker:
 
     def _lint(self, label: str) -> Iterator[Diagnostic]:
         lines = self._modules.sources[label].split("\n")
-        tree = parse(self._modules.sources[label])
+        tree = self._parsed(label)
         direct = {each.lineno for each in tree.body} if tree is not None else set(range(len(lines) + 1))
         for lint in self._modules.tree(label).lint():
             begin = lint.resolved_location.span.begin

@@ -29,22 +29,14 @@ _TAKEN: Final = _GIVEN | {"float": {"int", "float"}, "secret": {"string", "secre
 """The types of the values that a declared argument takes."""
 
 
-def check_types(
-    tree: ast.Module,
-    top: Scope,
-    flows: Mapping[str, FlowInfo],
-    effects: Mapping[str, Sequence[Argument]],
-    follower: Follower,
-) -> Iterator[Finding]:
+def check_types(tree: ast.Module, follower: Follower) -> Iterator[Finding]:
     """What flows are passed, or return, and effects are passed, that does not fit.
 
     Args:
         tree: a flow file.
-        top: its scope.
-        flows: those that it has at top level, by name, its own and loaded ones.
-        effects: what each effect takes.
         follower: of this file.
     """
+    top, flows = follower.top, follower.flows
     implementing = implementing_functions(tree, flows, top) if follower.is_prelude("flow") else {}
     pending: list[tuple[ast.AST, Scope, FlowInfo | None]] = [(tree, top, None)]
     while pending:
@@ -53,7 +45,7 @@ def check_types(
             flows_of_it = implementing.get(node, [])
             flow = flows_of_it[0] if len(flows_of_it) == 1 else None
         if isinstance(node, ast.Call):
-            yield from _judge_call(node, scope, follower, effects)
+            yield from _judge_call(node, scope, follower)
         if flow is not None and isinstance(node, ast.Return) and node.value is not None:
             yield from _judge_return(flow, node.value, scope, follower)
         elif flow is not None and isinstance(node, ast.Lambda):
@@ -78,9 +70,7 @@ def implementing_functions(
     return found
 
 
-def _judge_call(
-    node: ast.Call, scope: Scope, follower: Follower, effects: Mapping[str, Sequence[Argument]]
-) -> Iterator[Finding]:
+def _judge_call(node: ast.Call, scope: Scope, follower: Follower) -> Iterator[Finding]:
     """What a call of a flow or an effect passes that it does not take."""
     started = follower.started(node, scope)
     callee, args = (node.func, node.args) if started is None else (started, node.args[1:])
@@ -91,7 +81,7 @@ def _judge_call(
             yield from _judge_passed(flow.name, declared[name], value, follower.typed(value, scope))
     effect = follower.effect(callee, scope)
     if effect:
-        takes = {argument.name: argument for argument in effects[effect]}
+        takes = {argument.name: argument for argument in follower.effects[effect]}
         for name, value in _passed(list(takes), args, node.keywords):
             yield from _judge_passed(effect, takes[name], value, follower.typed(value, scope))
 

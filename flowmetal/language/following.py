@@ -8,10 +8,11 @@ is so.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from flowmetal.language.arguments import Argument
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.returns import Returns
 from flowmetal.language.scopes import Scope
@@ -31,9 +32,9 @@ _MOST_STEPS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A value, a Result, a Task, or a list of Results, of what is called ``of``; ``returns`` None is anything."""
+    """A value, a Result, a Task, or Results, of what is called ``of``; or any list.  ``returns`` None is anything."""
 
-    how: Literal["value", "result", "task", "results"]
+    how: Literal["value", "result", "task", "results", "list"]
     of: str
     returns: Returns | None = None
 
@@ -43,18 +44,19 @@ class Follower:
 
     Args:
         flows: those that the file has at top level, by name, its own and loaded ones.
-        effects: the names of all effects.
+        effects: what each effect takes.
         top: the scope of the file; what it binds is its own, whatever the prelude calls so.
     """
 
-    def __init__(self, flows: Mapping[str, FlowInfo], effects: Collection[str], top: Scope) -> None:
-        self._flows = flows
-        self._effects = effects
+    def __init__(self, flows: Mapping[str, FlowInfo], effects: Mapping[str, Sequence[Argument]], top: Scope) -> None:
+        self.flows = flows
+        self.effects = effects
+        self.top = top
         self._own = frozenset((*top.values, *top.unknown, *flows))
 
     def flow(self, node: ast.expr, scope: Scope) -> FlowInfo | None:
         """The flow that an expression is, with whatever options."""
-        return self._flows.get(scope.path(self._bare(node, scope)))
+        return self.flows.get(scope.path(self._bare(node, scope)))
 
     def started(self, node: ast.Call, scope: Scope) -> ast.expr | None:
         """What a call of ``run`` or ``start`` starts, without its options; None of any other call."""
@@ -77,7 +79,7 @@ class Follower:
         """The name of the effect that an expression is, with whatever options; "" for none."""
         path = self.called(self._bare(node, scope), scope)
         name = path.removeprefix(f"{ACTIONS}.").removeprefix(f"{_EFFECTS}.")
-        return name if name != path and name in self._effects else ""
+        return name if name != path and name in self.effects else ""
 
     def typed(self, node: ast.expr, scope: Scope, steps: int = 0) -> Typed | None:
         """What an expression gives; None if that is not known."""
@@ -97,6 +99,8 @@ class Follower:
         if isinstance(node, ast.Subscript):
             results = self.typed(node.value, scope, steps + 1)
             return results if isinstance(node.slice, ast.Slice) else _item(results)
+        if isinstance(node, ast.List | ast.ListComp):
+            return Typed("list", "")
         return self._given(node, scope, steps) if isinstance(node, ast.Call) else None
 
     def _given(self, node: ast.Call, scope: Scope, steps: int) -> Typed | None:
@@ -115,25 +119,11 @@ class Follower:
         if called == "parallel_map":
             return Typed("results", called)
         if called == WAIT and node.args:
-            if self._is_list(node.args[0], scope):
+            waited = self.typed(node.args[0], scope, steps + 1)
+            if waited is not None and waited.how == "list":
                 return Typed("results", "wait")
-            task = self.typed(node.args[0], scope, steps + 1)
-            return Typed("result", task.of, task.returns) if task is not None and task.how == "task" else None
+            return Typed("result", waited.of, waited.returns) if waited is not None and waited.how == "task" else None
         return None
-
-    def _is_list(self, node: ast.expr, scope: Scope) -> bool:
-        """Whether an expression is a list that is written out, or a name for one."""
-        for _ in range(_MOST_STEPS):
-            if not isinstance(node, ast.Name):
-                break
-            try:
-                found = scope.find(node.id)
-            except LookupError:
-                return False
-            if found is None:
-                return False
-            scope, node = found
-        return isinstance(node, ast.List | ast.ListComp)
 
     def _begun(self, node: ast.Call, started: ast.expr, scope: Scope) -> Typed | None:
         callee = self._callee(started, scope)

@@ -30,12 +30,11 @@ _TAKE_FLOWS: Final = (f"{ACTIONS}.defer", "parallel_map")
 _OF_TASKS: Final = (f"{ACTIONS}.wait", f"{ACTIONS}.cancel")
 
 
-def check_results(tree: ast.Module, top: Scope, follower: Follower, *, may_drop: bool) -> Iterator[Finding]:
+def check_results(tree: ast.Module, follower: Follower, *, may_drop: bool) -> Iterator[Finding]:
     """Every use of a Result or a Task in a flow file that cannot be meant.
 
     Args:
         tree: a flow file.
-        top: its scope.
         follower: of this file.
         may_drop: whether it may let Results go, as tests do, which look at what was done.
     """
@@ -43,7 +42,7 @@ def check_results(tree: ast.Module, top: Scope, follower: Follower, *, may_drop:
     functions = (node.name for node in tree.body if isinstance(node, ast.FunctionDef))
     judge = _Judge(follower, {name for name in functions if counts[name] == 1})
     # What the body of a file lets go is not lost: a run tells of it.
-    pending: list[tuple[ast.AST, Scope, bool]] = [(tree, top, False)]
+    pending: list[tuple[ast.AST, Scope, bool]] = [(tree, follower.top, False)]
     while pending:
         node, scope, is_within = pending.pop()
         parts = list(parts_of(node, scope))
@@ -204,7 +203,7 @@ class _Judge:
     def _handle(self, node: ast.expr, scope: Scope) -> Typed | None:
         """What an expression gives, if that is a Result or a Task."""
         typed = self._follower.typed(node, scope)
-        return typed if typed is not None and typed.how != "value" else None
+        return typed if typed is not None and typed.how not in ("value", "list") else None
 
 
 _RESULT_OF_TASK: Final = f"`{CONTEXT}.actions.wait(…)` gives its Result"

@@ -127,9 +127,10 @@ def parts_of(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
         yield from ((part, inner) for part in body)
         yield from ((part, scope) for part in ast.iter_child_nodes(node) if part not in body)
         return
+    first = node.generators[0] if isinstance(node, ast.ListComp | ast.DictComp) else None
     for part in ast.iter_child_nodes(node):
         if isinstance(part, ast.comprehension):
-            yield part.iter, scope if part is node.generators[0] else inner  # type: ignore[attr-defined]
+            yield part.iter, scope if part is first else inner
             yield from ((each, inner) for each in (part.target, *part.ifs))
         else:
             yield part, inner

@@ -6,18 +6,15 @@ import ast
 import re
 from typing import Final
 
-from flowmetal.language.syntax import parse
-
 OF_COMPARISONS: Final = ("error: Expected type", "error: Binary operator `in`", "error: Binary operator `+`")
 """How the messages begin that mean nothing at the places of ``compared_places``."""
 
 
-def compared_places(text: str) -> set[tuple[int, int]]:
+def compared_places(tree: ast.Module | None) -> set[tuple[int, int]]:
     """Where a text compares: the typechecker takes 1 and 1.0, or anything and None, for types that do not go together.
 
     So with what is added to a list in place, which takes anything that has items.
     """
-    tree = parse(text)
     found: set[tuple[int, int]] = set()
     for node in ast.walk(tree) if tree is not None else ():
         parts: list[ast.expr | ast.stmt] = []

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-
-from flowmetal.engine.checking import check_file
-from flowmetal.settings import Limits
-from tests.language.chunks import MAIN, Texts
+from tests.language.marked import assert_found_as_marked, found_in
 
 OTHER = """
 count = flow(lambda fctx: 1, returns = args.int())
@@ -110,23 +105,9 @@ fits = flow(_fits, returns = args.string())
 """
 
 
-def found_in(text: str) -> dict[int, str]:
-    """What is found, by line."""
-    texts = Texts({MAIN: text, "other.flow": OTHER})
-    return {
-        int(each.place.split(":")[1]): each.message for each in asyncio.run(check_file(f"//{MAIN}", texts, Limits()))
-    }
-
-
 def test_what_cannot_fit_is_found() -> None:
-    text = HEAD + WRONG
-    marked = [(at, re.search("#! (.*)$", line)) for at, line in enumerate(text.split("\n"), 1)]
-    wanted = {at: found[1] for at, found in marked if found}
-    found = found_in(text)
-    assert set(found) == set(wanted), {at: found.get(at, wanted.get(at)) for at in set(found) ^ set(wanted)}
-    for at, words in wanted.items():
-        assert words in found[at]
+    assert_found_as_marked(HEAD + WRONG, OTHER)
 
 
 def test_what_may_fit_is_passed_over() -> None:
-    assert found_in(HEAD + RIGHT) == {}
+    assert found_in(HEAD + RIGHT, OTHER) == {}

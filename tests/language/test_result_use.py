@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 from flowmetal.engine.checking import check_file
 from flowmetal.settings import Limits
 from tests.language.chunks import MAIN, Texts
+from tests.language.marked import assert_found_as_marked, found_in
 
 OTHER = """
 loaded = flow(lambda fctx, n: n)
@@ -200,26 +200,12 @@ if __name__ == "__flow__":
 """
 
 
-def found_in(text: str) -> dict[int, str]:
-    """What is found, by line."""
-    texts = Texts({MAIN: text, "other.flow": OTHER})
-    return {
-        int(each.place.split(":")[1]): each.message for each in asyncio.run(check_file(f"//{MAIN}", texts, Limits()))
-    }
-
-
 def test_what_takes_a_result_for_its_value_or_drops_it_is_found() -> None:
-    text = HEAD + WRONG
-    marked = [(at, re.search("#! (.*)$", line)) for at, line in enumerate(text.split("\n"), 1)]
-    wanted = {at: found[1] for at, found in marked if found}
-    found = found_in(text)
-    assert set(found) == set(wanted), {at: found.get(at, wanted.get(at)) for at in set(found) ^ set(wanted)}
-    for at, words in wanted.items():
-        assert words in found[at]
+    assert_found_as_marked(HEAD + WRONG, OTHER)
 
 
 def test_what_may_be_meant_is_passed_over() -> None:
-    assert found_in(HEAD + RIGHT) == {}
+    assert found_in(HEAD + RIGHT, OTHER) == {}
 
 
 def test_names_of_the_prelude_that_a_file_gives_to_something_else_are_its_own() -> None:
