@@ -81,8 +81,10 @@ class Process:
         self._loop.add_reader(control.fileno(), self._readable)
 
     @staticmethod
-    async def start(order: Order, stdio: tuple[int, int, int]) -> Process:
+    async def start(order: Order, stdio: tuple[int, int, int], grace_seconds: float = GRACE_SECONDS) -> Process:
         """Starts a program; the descriptors stay the caller's to close.
+
+        Who cancels this gives it its grace: it may have done a good deal before its guard tells that it is there.
 
         Raises:
             NotStarted: says what refused.
@@ -106,11 +108,13 @@ class Process:
                 raise
         ours.setblocking(False)
         process = Process(guard, ours)
+        is_ordered = False
         try:
             await process._loop.sock_sendall(ours, _line(asdict(order)))
+            is_ordered = True
             await process._started
         except (OSError, NotStarted, asyncio.CancelledError):
-            await process.stop(0)
+            await process.stop(grace_seconds if is_ordered else 0)
             raise
         return process
 
@@ -218,7 +222,7 @@ class Programs:
             NotStarted: says what refused.
             OSError: the guard cannot be started.
         """
-        process = await Process.start(order, stdio)
+        process = await Process.start(order, stdio, grace_seconds)
         self._processes.add(process)
         try:
             yield process

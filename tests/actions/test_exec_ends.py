@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.actions.processes import Order, Process
 from flowmetal.actions.services import Services
 from flowmetal.permissions import parse_grants
 from flowmetal.testing.harness import Lab, failure_of, make_lab, value_of
@@ -97,6 +98,29 @@ def test_a_program_may_end_in_peace(bench: Bench, base: Path) -> None:
     text = "trap 'sleep 0.1; echo cleared >cleared; exit' TERM; echo >begun; while :; do sleep 0.05; done"
     bench.cut_off("exec", ["sh", "-c", text])
     assert (base / "cleared").read_text() == "cleared\n"
+
+
+def test_a_program_may_end_in_peace_before_it_is_known_to_have_begun(base: Path) -> None:
+    begun, peace = base / "begun", base / "peace"
+    text = f"trap 'sleep 0.1; echo > {peace}; exit' TERM; echo > {begun}; while :; do sleep 0.02; done"
+
+    async def cut_off() -> None:
+        here = os.open(base, os.O_RDONLY)
+        null = os.open(os.devnull, os.O_RDWR)
+        order = Order(os.path.realpath("/bin/sh"), ["sh", "-c", text], {}, here)
+        starting = asyncio.ensure_future(Process.start(order, (null, null, null)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while not begun.exists():
+            time.sleep(0.01)  # nothing that the guard says is heard meanwhile
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        os.close(here)
+        os.close(null)
+
+    asyncio.run(asyncio.wait_for(cut_off(), 30))
+    assert peace.exists()
 
 
 def test_the_next_attempt_begins_when_the_last_is_over(bench: Bench, base: Path) -> None:
