@@ -2,6 +2,9 @@
 
 A history is read once and front to back.  An action whose result has not been read yet waits in a queue together
 with all that came after it, so what is kept is as large as what was open at once, never as large as the run.
+
+Of a tree of what failed, a line is held back until something at or below it came to an Err; what is held back is as
+long as the tree is deep.
 """
 
 from __future__ import annotations
@@ -39,9 +42,9 @@ class _Row:
     asked: str = ""
 
 
-def print_tree(journal: Journal, header: Header, home: str | None) -> None:
-    """Prints the tree of a run: drawn on a terminal, indented in a pipe."""
-    printer = _Tree(journal, header, sys.stdout.isatty(), home)
+def print_tree(journal: Journal, header: Header, home: str | None, *, only_errs: bool = False) -> None:
+    """Prints the tree of a run: drawn on a terminal, indented in a pipe; ``only_errs``: what came to an Err in it."""
+    printer = _Tree(journal, header, sys.stdout.isatty(), home, only_errs=only_errs)
     printer.print_header(header)
     printer.print_run(header.run_id, "", 0)
     printer.print_end(header)
@@ -62,7 +65,10 @@ class _Tree:
         drawn: bool,
         home: str | None,
         mark: Callable[[str, int], str] | None = None,
+        only_errs: bool = False,
     ) -> None:
+        self._only_errs = only_errs
+        self._held: list[str] = []
         self._home = home
         self._mark = mark
         self._journal = journal
@@ -102,12 +108,14 @@ class _Tree:
         while current is not None:
             following = next(rows, None)
             branch, below = self._branch(following is None and depth > 0)
+            held = len(self._held)
             self._print_row(run_id, current, indent + branch)
             self._print_child(run_id, current, indent + below, depth)
+            del self._held[held:]
             current = following
 
     def _branch(self, is_last: bool) -> tuple[str, str]:
-        if not self._drawn:
+        if not self._drawn or self._only_errs:
             return "", "  "
         return ("└─ ", "   ") if is_last else ("├─ ", "│  ")
 
@@ -129,7 +137,20 @@ class _Tree:
             text = self._words(run_id, row)
         except JournalError as error:
             text = f"{event.kind}: {error.message} ({error.place})"
-        self._line(event.at_ms, indent, text)
+        if self._only_errs:
+            self._held.append(self._timed(event.at_ms, indent, text))
+            if self._came_to_err(run_id, row):
+                print("\n".join(self._held))
+                self._held.clear()
+        else:
+            self._line(event.at_ms, indent, text)
+
+    def _came_to_err(self, run_id: str, row: _Row) -> bool:
+        value = (row.event if row.result is None else row.result).fields.get("value")
+        try:
+            return value is not None and event_words.is_failure(self._journal, run_id, value)
+        except JournalError:
+            return True  # what is damaged is no less worth a look
 
     def _words(self, run_id: str, row: _Row) -> str:
         event = row.event
@@ -179,7 +200,10 @@ class _Tree:
         if self._mark:
             print(f"{indent}{text}")
             return
-        print(f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}")
+        print(self._timed(at_ms, indent, text))
+
+    def _timed(self, at_ms: int, indent: str, text: str) -> str:
+        return f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}"
 
 
 def _is_interrupted(journal: Journal, run_id: str, result: Event) -> bool:

@@ -39,7 +39,7 @@ def quiet_option(function: F) -> F:
 def allow_option(function: F) -> F:
     """Adds ``--allow``."""
     text = (
-        "Allow an effect: read=DIR, write=DIR, net=HOST, exec=PROGRAM, env=NAME, secret=NAME@HOST, call=MODULE, "
+        "Allow an effect: read=PATH, write=PATH, net=HOST, exec=PROGRAM, env=NAME, secret=NAME@HOST, call=MODULE, "
         "effect=NAME; may be repeated. Nothing is allowed by default."
     )
     return click.option("--allow", metavar="CLASS=WHAT", multiple=True, help=text)(function)

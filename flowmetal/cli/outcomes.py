@@ -49,7 +49,7 @@ def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | Non
 def _note(journal: Journal, run_id: str, errs: int, home: str | None) -> Iterator[str]:
     """That an Ok had ``errs`` results on its way that were Err, with one of them: nobody was told of it."""
     results = "1 result on the way was Err" if errs == 1 else f"{errs:,} results on the way were Err"
-    yield f"note: {results}: {with_home(f'flowmetal log {run_id}', home)}"
+    yield f"note: {results}: {with_home(f'flowmetal log {run_id} --errs', home)}"
     failure = next(errs_of(journal, run_id), None)
     if failure is not None:
         place = f"  --> {printable(failure.source)}" if failure.source else ""
@@ -101,7 +101,10 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
         if shown:
             yield f"  details: {_details(shown)}"
     log, again = (with_home(f"flowmetal {each}", home) for each in (f"log {header.run_id}", f"rerun {header.root}"))
-    yield f"  help: `{log}` shows what the run did\n  help: `{again}` does again what was not Ok"
+    yield f"  help: `{log}` shows what the run did"
+    # The option itself stands in the message; here it would be pasted unread, and a flow can forge such a failure.
+    is_denied = any(each.kind == "denied" for each in failure.chain())
+    yield f"  help: `{again}`{', with what it lacked allowed,' if is_denied else ''} does again what was not Ok"
 
 
 def _told(failure: Failure) -> str:

@@ -40,7 +40,7 @@ def command(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """List runs, newest first: id, status, flow, start, duration, and what an unfinished one waits for.
+    """List runs, newest first: id, status, flow, start, duration, and what it waits for or has failed with.
 
     Terms choose them, and all must fit: flow=NAME, status=STATUS,…, label.NAME=VALUE. The options say the same.
     """
@@ -80,9 +80,10 @@ def command(
 
 def _data(journal: Journal, header: Header, now_ms: int) -> dict[str, Any]:
     from flowmetal.cli.reading import flow_of, is_interrupted, seconds_of
-    from flowmetal.cli.run_table import what_it_waits_for
+    from flowmetal.cli.run_table import failure_of_run, what_it_waits_for
     from flowmetal.cli.text import rfc3339
 
+    failure = failure_of_run(journal, header)
     return {
         "run": header.run_id,
         "flow": flow_of(header),
@@ -95,6 +96,7 @@ def _data(journal: Journal, header: Header, now_ms: int) -> dict[str, Any]:
         "interrupted": is_interrupted(journal, header),
         "wakes": rfc3339(header.wake_at_ms) if header.wake_at_ms is not None and not header.is_finished else None,
         "waits_for": what_it_waits_for(journal, header, now_ms),
+        "failure": {"kind": failure.kind, "message": failure.message} if failure is not None else None,
         "labels": dict(header.labels),
         "moved_to": header.moved_to or None,
     }

@@ -46,6 +46,7 @@ class Rerun:
     new_id: str | None
     file: str | None
     allow: tuple[str, ...]
+    allow_for: tuple[tuple[str, str], ...] = ()
     frozen: bool | None = None
     offline: bool = False
 
@@ -63,7 +64,8 @@ def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool, spare: 
     upto = _sequence_before(existing, source, asked.from_action) if asked.from_action else 0
     file = _file_of(source, facts, asked.file)
     label, sources = locate_program(file, conduct_of(asked.frozen, asked.offline), home)
-    grants = GrantSet.from_data(facts["grants"]).widen(parse_grants(asked.allow, (), working_directory()))
+    more = parse_grants(asked.allow, (), working_directory(), allow_for=asked.allow_for)
+    grants = GrantSet.from_data(facts["grants"]).widen(more)
     new_id = check_user_id(asked.new_id) if asked.new_id else new_run_id(Path(file).stem, time.time())
 
     async def work(engine: Engine, journal: Journal, display: Display) -> int:
@@ -73,7 +75,7 @@ def rerun(asked: Rerun, *, home: str | None, quiet: bool, as_json: bool, spare: 
         begun = engine.begin(program, request)
         if begun.outcome != "started":
             raise UsageError(f"the run `{new_id}` exists already", remedy="choose another --id")
-        taken = "what was Ok is taken over"
+        taken = "what was Ok is taken over, data and answers too (but with --from ACTION)"
         if source.life > 1:
             taken = "nothing is taken over, since nothing is left of its first life"
         display.notice(f"{new_id} is a rerun of {source.run_id}: {taken}")

@@ -1,4 +1,4 @@
-"""Root runs as a table: id, status, flow, start, duration, and what an unfinished one waits for."""
+"""Root runs as a table: id, status, flow, start, duration, what an unfinished one waits for, why one has failed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import sys
 from collections.abc import Sequence
 
 from flowmetal.cli.questions import GRANT, INPUT, answers_in_mail, latest_questions
-from flowmetal.cli.reading import flow_of, is_interrupted, seconds_of, waits_for
+from flowmetal.cli.reading import flow_of, is_interrupted, load, seconds_of, waits_for
 from flowmetal.cli.table import print_table
 from flowmetal.cli.text import cut, printable, show_moment, show_seconds, with_home
+from flowmetal.errors import JournalError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
+from flowmetal.values import Failure, failure_of
 
 _REASON = 60
+_FAILURE = 100
 
 
 def print_runs(
@@ -36,7 +39,7 @@ def print_runs(
         if lineage:
             row.insert(2, header.rerun_of)
         rows.append(row)
-    titles = ["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR"]
+    titles = ["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR / FAILURE"]
     if lineage:
         titles.insert(2, "RERUN OF")
     if rows:
@@ -82,7 +85,20 @@ def _note(journal: Journal, header: Header, now_ms: int, home: str | None) -> st
         return f"{held_by(header)}: {with_home(f'flowmetal resume {header.run_id}', home)}"
     if is_interrupted(journal, header):
         return _goes_on_with(journal, header, home)
+    failure = failure_of_run(journal, header)
+    if failure is not None:
+        return cut(f"{failure.kind}: {failure.message}", _FAILURE)
     return what_it_waits_for(journal, header, now_ms)
+
+
+def failure_of_run(journal: Journal, header: Header) -> Failure | None:
+    """What a run has failed with; None of one that has not, or whose result is gone or damaged."""
+    if header.result is None or header.status not in ("err", "cancelled"):
+        return None
+    try:
+        return failure_of(load(journal, header.run_id, header.result))
+    except JournalError:
+        return None
 
 
 def _goes_on_with(journal: Journal, header: Header, home: str | None) -> str:

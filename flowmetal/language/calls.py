@@ -20,6 +20,7 @@ from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
 from flowmetal.language.scopes import Scope, bound_in, parts_of, scope_of
 from flowmetal.language.syntax import CONTEXT, Finding, parse
+from flowmetal.language.written import check_format, check_parameter, check_setting
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
 _ACTIONS = "_actions"
@@ -146,7 +147,11 @@ def check_calls(tree: ast.Module, known: Known) -> Iterator[Finding]:
             for call in calls_in(node, names):
                 name = names.of(call.func)
                 if name in known.signatures:
-                    yield from _judge(name, known.signatures[name], call)
+                    kind = _kind_of_settings(name, call, known, names)
+                    yield from _judge(name, known.signatures[name], call, kind)
+                    if names.of_prelude(call.func):
+                        yield from _judge_written(name, known.signatures[name], call)
+            yield from check_format(node)
         parts = list(parts_of(node, scope))
         inner = next((there for _, there in parts if there is not scope), None)
         if node in implementing or (inner is not None and (CONTEXT in inner.unknown or CONTEXT in inner.values)):
@@ -170,23 +175,41 @@ class _Call:
         return _Call(node, len(node.args), names, starred or len(names) < len(node.keywords))
 
 
-def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
+def _kind_of_settings(name: str, call: ast.Call, known: Known, names: Names) -> str:
+    """Whose settings a call takes, as ``check_policy`` names them; "" if none.
+
+    Of what ``options`` is given somebody may not know whether it is an effect; who says `interrupted` means one.
+    """
+    if name == "flow":
+        return "made"
+    if name != "options":
+        return "effect" if known.signatures[name].keywords == EFFECT_SETTINGS else ""
+    given = known.signatures.get(names.of(call.args[0])) if call.args else None
+    if given is None:
+        return "effect" if any(each.arg == "interrupted" for each in call.keywords) else "flow"
+    return "effect" if given.keywords == EFFECT_SETTINGS else "flow"
+
+
+def _judge(name: str, takes: Signature, node: ast.Call, settings: str) -> Iterator[Finding]:
     call = _Call.of(node)
     allowed = (*takes.positional, *takes.keywords)
     for word, keyword in call.names.items():
         at = (keyword.lineno, keyword.col_offset + 1)
         if name in ("flow", "options") and word not in allowed:
             try:
-                check_setting_name(word, "made" if name == "flow" else "flow")
+                check_setting_name(word, settings)
             except UsageError as error:
                 yield Finding(*at, error.message, error.remedy)
+            else:
+                yield from check_setting(name, word, keyword.value, settings)
+        elif word in takes.keywords and settings == "effect":
+            yield from check_setting(name, word, keyword.value, settings)
         elif word not in allowed and not takes.takes_any_keyword:
             takes_what = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
             yield Finding(*at, f"{name} has no argument `{word}`{did_you_mean(word, allowed)}", takes_what)
         elif word in takes.positional[: call.by_position]:
             yield Finding(*at, f"{name} got the argument `{word}` twice")
-    passed = [*zip(takes.positional, node.args, strict=False), *((each.arg, each.value) for each in node.keywords)]
-    for parameter, value in passed:
+    for parameter, value in _passed(takes, node):
         if parameter in takes.lists and isinstance(value, ast.Constant) and isinstance(value.value, str):
             at = (value.lineno, value.col_offset + 1)
             yield Finding(*at, f"{name} takes a list as `{parameter}`", f"write {json.dumps(value.value.split())}")
@@ -201,3 +224,15 @@ def _judge(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
     given = {*takes.positional[: call.by_position], *call.names}
     for missing in [each for each in allowed if each in takes.required and each not in given]:
         yield Finding(*place, f"{name} needs the argument `{missing}`")
+
+
+def _passed(takes: Signature, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """What a call passes, by the names of the parameters."""
+    yield from zip(takes.positional, node.args, strict=False)
+    yield from ((each.arg, each.value) for each in node.keywords if each.arg is not None)
+
+
+def _judge_written(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
+    for parameter, value in _passed(takes, node):
+        if parameter in takes.positional:
+            yield from check_parameter(name, parameter, value)

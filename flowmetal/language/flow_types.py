@@ -9,7 +9,6 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from flowmetal.errors import ValueCodecError
 from flowmetal.language.argument_types import type_name
 from flowmetal.language.arguments import Argument, ArgumentError
 from flowmetal.language.flows import FlowInfo
@@ -17,7 +16,7 @@ from flowmetal.language.following import Follower, Typed
 from flowmetal.language.returns import Returns
 from flowmetal.language.scopes import Function, Scope, bound_in, parts_of, scope_of
 from flowmetal.language.syntax import Finding
-from flowmetal.values import from_python
+from flowmetal.language.written import literal
 
 _GIVEN: Final = {
     "path": {"string"},
@@ -116,9 +115,8 @@ def _judge_passed(callee: str, argument: Argument, value: ast.expr, typed: Typed
 
 def _misfit_of_literal(argument: Argument, value: ast.expr) -> str:
     """Why a value that is written out is none for an argument; "" where it is one, or is computed."""
-    try:
-        wire = from_python(ast.literal_eval(value))
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ValueCodecError):
+    is_written, wire = literal(value)
+    if not is_written:
         return ""
     try:
         argument.validate(wire)

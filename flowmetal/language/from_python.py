@@ -36,7 +36,7 @@ NAME_HINTS: Final = {
     "bytes": "bytes are not a type of the language; texts are Unicode",
     "open": "write `fctx.actions.read(path)` or `fctx.actions.write(path, text)`",
     "open_file": "write `fctx.actions.read(path)`",
-    "input": 'declare an argument: `flow(…, args = {"name": args.string()})`',
+    "input": 'declare an argument, `args = {"name": args.string()}`, or ask a person: `fctx.actions.input(question)`',
     "isnan": "a NaN is the one float that `x - x == 0.0` is False for",
     "pow": "multiply in a loop; there is no `**`",
     "divmod": "write `a // b` and `a % b`",
@@ -51,8 +51,8 @@ NAME_HINTS: Final = {
     "datetime": "write `fctx.actions.now()` and the helpers of `time`",
     "os": _OUTSIDE,
     "sys": _OUTSIDE,
-    "subprocess": _OUTSIDE,
-    "requests": _OUTSIDE,
+    "subprocess": "write `fctx.actions.exec([program, …])`",
+    "requests": "write `fctx.actions.http.get(url)`",
     "math": "use `round`, `int(x)`, `abs`, `//` and `%`",
     "re": "use the methods of strings: `split`, `partition`, `find`, `replace`, `startswith`",
     "true": "write `True`",
@@ -72,10 +72,19 @@ NAME_HINTS: Final = {
     "globals": "name the value",
     "locals": "name the value",
     "eval": "text is never run",
-    "exec": "text is never run",
+    "exec": "text is never run; a program is, by `fctx.actions.exec([program, …])`",
     "fctx": "it is the first parameter of an implementation; elsewhere below one, write `current_flow()`",
 }
 """Names that Python has and the language has not."""
+
+ACTION_NAMES: Final = frozenset(
+    [
+        *("append", "call", "copy", "digest", "env", "exec", "glob", "http", "input", "list_dir", "make_dir", "read"),
+        *("read_csv", "read_json", "receive", "remove", "secret", "signal", "stat", "state", "write", "write_csv"),
+        "write_json",
+    ]
+)
+"""What the context of a flow has and the language has not by its bare name."""
 
 ATTRIBUTE_HINTS: Final = {
     "zfill": 'write `pad_left(text, width, "0")`',
@@ -93,6 +102,11 @@ ATTRIBUTE_HINTS: Final = {
     "copy": "write `list(xs)` or `dict(d)`",
     "count": "write `len([x for x in xs if x == wanted])`",
     "push": "write `xs.append(x)`",
+    "contains": "write `part in text`",
+    "includes": "write `part in text`",
+    "trim": "write `text.strip()`",
+    "length": "write `len(x)`",
+    "size": "write `len(x)`",
     "add": "write `xs.append(x)`, or `d[x] = True` for a dict that serves as a set",
     "has_key": "write `key in d`",
     "iteritems": "write `d.items()`",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flowmetal.language.from_python import ATTRIBUTE_HINTS, FORMS, KEYWORD_HINTS, NAME_HINTS
+from flowmetal.language.from_python import ACTION_NAMES, ATTRIBUTE_HINTS, FORMS, KEYWORD_HINTS, NAME_HINTS
 
 CONTEXT_FIELDS: Final = ("actions", "args", "run_id", "attempt", "idempotency_key", "started_at")
 """What the flow context holds, besides what is to come."""
@@ -84,6 +84,7 @@ _LINE_HINTS: Final = (
 _KEYWORD: Final = re.compile(r"cannot use reserved keyword `(\w+)`")
 _UNKNOWN: Final = re.compile(r"Variable `(\w+)` not found")
 _ATTRIBUTE: Final = re.compile(r"Object of type `(\w+)` has no attribute `(\w+)`")
+_ATTRIBUTE_OF_TYPE: Final = re.compile(r"The attribute `(\w+)` is not available on the type `")
 _SUGGESTION: Final = re.compile(r", did you mean `(\w+)`\?$")
 _OF_RESULT_OR_TASK: Final = frozenset({"ok", "value", "error", "id", "name"})
 _OF_ANY_RECORD: Final = frozenset({"_replace", "__dict__"})
@@ -127,8 +128,10 @@ def _named_hint(message: str) -> str:
         return KEYWORD_HINTS.get(word, f"`{word}` is a reserved word: choose another name")
     unknown = _UNKNOWN.search(message)
     if unknown:
-        return NAME_HINTS.get(unknown.group(1), "")
+        name = unknown.group(1)
+        return NAME_HINTS.get(name, f"write `fctx.actions.{name}`" if name in ACTION_NAMES else "")
     attribute = _ATTRIBUTE.search(message)
     if attribute and (attribute.group(1) != "record" or attribute.group(2) in _OF_ANY_RECORD):
         return ATTRIBUTE_HINTS.get(attribute.group(2), "")
-    return ""
+    of_type = _ATTRIBUTE_OF_TYPE.search(message)
+    return ATTRIBUTE_HINTS.get(of_type.group(1), "") if of_type else ""

@@ -16,7 +16,8 @@ from flowmetal.language.scopes import Function, Scope, bound_in, parts_of, scope
 from flowmetal.language.syntax import CONTEXT, Finding
 
 _FIELDS: Final = {"result": ("ok", "value", "error"), "task": ("id", "name")}
-_TAKE_RESULTS: Final = ("unwrap", "is_ok", "is_err")
+_TELL: Final = ("is_ok", "is_err")
+_TAKE_RESULTS: Final = ("unwrap", *_TELL)
 _OF_VALUES: Final = frozenset(
     [
         *("all", "any", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "range", "reversed"),
@@ -130,7 +131,8 @@ class _Judge:
         is_wrong = node.attr in _FIELDS["result"] if typed.how == "results" else node.attr not in _FIELDS[typed.how]
         if is_wrong:
             line, column = node.end_lineno or node.lineno, (node.end_col_offset or 0) - len(node.attr) + 1
-            yield Finding(line, column, f"{_named(typed)} has no `{node.attr}`", _value_of(typed))
+            advice = f"write `{node.attr}(…)`" if node.attr in _TELL and typed.how == "result" else _value_of(typed)
+            yield Finding(line, column, f"{_named(typed)} has no `{node.attr}`", advice)
 
     def call(self, node: ast.Call, scope: Scope) -> Iterator[Finding]:
         """A call that is given a Result where it takes a Task or a value, and the like."""

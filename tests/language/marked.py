@@ -23,4 +23,4 @@ def assert_found_as_marked(text: str, other: str = "") -> None:
     found = found_in(text, other)
     assert set(found) == set(wanted), {at: found.get(at, wanted.get(at)) for at in set(found) ^ set(wanted)}
     for at, words in wanted.items():
-        assert words in found[at]
+        assert words in found[at], (words, found[at])

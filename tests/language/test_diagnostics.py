@@ -7,11 +7,14 @@ import re
 import pytest
 import starlark
 
+from flowmetal.carried import prelude_directory
 from flowmetal.language.diagnostics import Diagnostic, diagnose, line_in, site_of
 from flowmetal.language.dialect import make_dialect, make_globals
 from flowmetal.language.drawing import draw
-from flowmetal.language.from_python import ATTRIBUTE_HINTS, DIFFERENCES, FORMS, KEYWORD_HINTS, NAME_HINTS
+from flowmetal.language.from_python import ACTION_NAMES, ATTRIBUTE_HINTS, DIFFERENCES, FORMS, KEYWORD_HINTS, NAME_HINTS
 from flowmetal.language.hints import hint_for, without_guess
+from flowmetal.language.members import members_of
+from flowmetal.language.modules import prelude_names
 
 PRELUDE = "pkg.flowmetal.io/v1/prelude//prelude.flow"
 TRACE = f"""Traceback (most recent call last):
@@ -168,6 +171,14 @@ def test_every_missing_name_has_its_advice(name: str) -> None:
     found = said(f"x = {name}\n")
     assert found.hint == NAME_HINTS[name]
     assert "did you mean" not in found.message
+
+
+def test_what_only_the_context_has_is_told_of_its_bare_name() -> None:
+    text = (prelude_directory() / "prelude.flow").read_text(encoding="utf-8")
+    there = set(members_of(text)["fctx.actions"]) - set(prelude_names(text))
+    assert there == ACTION_NAMES
+    for name in ACTION_NAMES:
+        assert f"fctx.actions.{name}" in said(f"x = {name}\n").hint
 
 
 @pytest.mark.parametrize("name", sorted(set(ATTRIBUTE_HINTS) - {"count", "append"}))
