@@ -33,7 +33,8 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     from flowmetal.assembly import locate_module
     from flowmetal.cli.findings import check_programs
     from flowmetal.cli.text import json_text, printable
-    from flowmetal.packages.gathering import gather_files
+    from flowmetal.packages.gathering import MANIFEST, gather_files
+    from flowmetal.packages.own_needs import lacking
     from flowmetal.packages.preparing import prepare, read_package
     from flowmetal.packages.publishing import base_in, plan, publish
     from flowmetal.packages.secret_looks import secret_looks
@@ -54,6 +55,11 @@ def command(folder: str, to: str, bare: bool, dry_run: bool, as_json: bool) -> i
     warnings = [f"{file}:{line} looks like {what}" for file, line, what in secret_looks(prepared.files)]
     for replaced in prepared.manifest.replace:
         warnings.append(f"it was checked with what replaces {replaced} here, and others load it without")
+    for needed, effect, place in lacking(prepared.files, prepared.manifest.permissions):
+        warnings.append(
+            f"`{effect}` ({place}) needs a permission of the class {needed}, and [permissions] in {MANIFEST} has none: "
+            "it will be refused to whoever loads this"
+        )
     warnings += _lacking(path, prepared)
     for warning in warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
