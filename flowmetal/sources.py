@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -130,6 +131,19 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         return file.read(limit_bytes)
+
+
+def read_given(name: str, limit_bytes: int) -> bytes:
+    """The bytes of what a person names: a regular file, or ``-`` for stdin; ``limit_bytes`` of them at most.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    if name != "-":
+        return read_regular(Path(name), limit_bytes)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "stdin is closed")
+    return sys.stdin.buffer.read(limit_bytes)
 
 
 def locate(file: str, prelude: Path, plugged_in: tuple[str, ...] = ()) -> tuple[str, FileSources]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from flowmetal.cli.options import RUN_OPTIONS
 from flowmetal.cli.text import printable
@@ -13,7 +12,7 @@ from flowmetal.language.argument_texts import load_json
 from flowmetal.language.argument_types import options_of
 from flowmetal.language.arguments import Argument, bind
 from flowmetal.language.flows import FlowInfo
-from flowmetal.sources import read_regular
+from flowmetal.sources import read_given
 from flowmetal.values import Wire, from_python, to_text
 
 _MAX_ARGS_BYTES = 4 * 1024 * 1024
@@ -114,13 +113,13 @@ def _name_in(tokens: Sequence[str]) -> str:
 
 
 def read_file(file: str, option: str = "--args", holds: str = "argument") -> dict[str, Wire]:
-    """The values in a JSON file: an object of what it ``holds``, given by ``option``.
+    """The values in a JSON file, ``-`` for stdin: an object of what it ``holds``, given by ``option``.
 
     Raises:
         UsageError: no such file, not JSON, or not an object.
     """
     try:
-        text = read_regular(Path(file), _MAX_ARGS_BYTES).decode()
+        text = read_given(file, _MAX_ARGS_BYTES).decode()
         data = load_json(text)
     except OSError as error:
         remedy = f"{option} takes the name of a file that holds it" if file.lstrip().startswith("{") else ""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
 from flowmetal.cli.options import home_option, quiet_option
@@ -24,10 +21,10 @@ def command(file: str, home: str | None, quiet: bool) -> int:
     """
     from flowmetal.assembly import home_path, open_journal
     from flowmetal.cli.text import with_home
-    from flowmetal.sources import read_regular
+    from flowmetal.sources import read_given
 
     try:
-        data = sys.stdin.buffer.read(_MAX_BYTES) if file == "-" else read_regular(Path(file), _MAX_BYTES)
+        data = read_given(file, _MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
     journal = open_journal(home_path(home))

@@ -42,7 +42,9 @@ def finish(journal: Journal, outcome: Outcome, *, as_json: bool, home: str | Non
             sys.stdout.flush()
             print("\n".join(_note(journal, header.run_id, errs, home)), file=sys.stderr)
         return EXIT_OK
-    print("\n".join(failure_lines(journal, header, failure_of(wire), home)), file=sys.stderr)
+    failure = failure_of(wire)
+    lines = [*failure_lines(journal, header, failure), *help_lines(header, failure, home)]
+    print("\n".join(lines), file=sys.stderr)
     return EXIT_RUN_FAILED
 
 
@@ -78,7 +80,7 @@ def print_value(value: Wire) -> None:
         print(json_text(to_json_data(value), indent=2))
 
 
-def failure_lines(journal: Journal, header: Header, failure: Failure, home: str | None) -> Iterator[str]:
+def failure_lines(journal: Journal, header: Header, failure: Failure) -> Iterator[str]:
     """A failure and its chain of causes for a person, with the lines of source they come from."""
     sources = Sources(journal, header)
     for at, each in enumerate(failure.chain()):
@@ -100,6 +102,10 @@ def failure_lines(journal: Journal, header: Header, failure: Failure, home: str 
         )
         if shown:
             yield f"  details: {_details(shown)}"
+
+
+def help_lines(header: Header, failure: Failure, home: str | None) -> Iterator[str]:
+    """The commands that tell more of a run that has failed, and that do it again."""
     log, again = (with_home(f"flowmetal {each}", home) for each in (f"log {header.run_id}", f"rerun {header.root}"))
     yield f"  help: `{log}` shows what the run did"
     # The option itself stands in the message; here it would be pasted unread, and a flow can forge such a failure.

@@ -31,7 +31,7 @@ _TIMEOUT_SECONDS = 60.0
     "samples_file",
     metavar="FILE.json",
     type=click.Path(),
-    help='What effects give: a JSON object of NAME, or "NAME(FIRST ARGUMENT)", and value.',
+    help='What effects give: a JSON object of NAME, or "NAME(FIRST ARGUMENT)", and value; - for stdin.',
 )
 @click.option(
     "--timeout",
@@ -41,7 +41,11 @@ _TIMEOUT_SECONDS = 60.0
     help="How long to plan, in real time. Default: 1m.",
 )
 @click.option(
-    "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
+    "--args",
+    "args_file",
+    metavar="FILE.json",
+    type=click.Path(),
+    help="Arguments of the flow, as one JSON object; - for stdin.",
 )
 @limit_option
 @package_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from flowmetal.cli.needs import Needs
 from flowmetal.cli.outcomes import failure_lines
 from flowmetal.cli.reading import open_existing, result_data
 from flowmetal.cli.running import no_arguments, request_of, split_target
-from flowmetal.cli.stubs import DECLARED, RECORDED, Stubs, given_data, read_samples, recorded_results
+from flowmetal.cli.stubs import DECLARED, RECORDED, Given, Stubs, given_data, read_samples, recorded_results
 from flowmetal.cli.text import cut, json_text, printable, show_call, show_value
 from flowmetal.clock import SimulatedClock
 from flowmetal.engine.engine import Engine
@@ -176,19 +176,25 @@ class _Plan:
             yield f"stopped after {format_duration(self._timeout)}: this was learned so far (see --timeout)"
             return
         if is_ok(self._result):
+            yield from self._empty()
             return
         yield "the flow does not come to its end here, so it may do and need more than this:"
-        # The last line names a command for a run that is none.
-        yield from list(failure_lines(self._journal, self._header(), failure_of(self._result), None))[:-1]
+        yield from failure_lines(self._journal, self._header(), failure_of(self._result))
         made_up = [given for given in self._stubs.given.values() if given.source == DECLARED]
         if made_up:
             yield f"  help: {len(made_up)} of its effects gave samples that mean nothing, on which it may have failed:"
-            for given in made_up[:_MOST_LISTED]:
-                call = show_call(list(given.args.values())[:1], [], 60)
-                yield f"    {given.effect}({call}) gave {cut(show_value(given.result['result'][1]), 60)}"
-            if len(made_up) > _MOST_LISTED:
-                yield f"    … and {len(made_up) - _MOST_LISTED} more"
-            yield "    --samples FILE.json gives better ones, --from RUN what a run got"
+            yield from _listed(made_up)
+
+    def _empty(self) -> Iterator[str]:
+        """That lists were empty only because nothing was read, so that what is done for each item was not seen."""
+        empty = [
+            given
+            for given in self._stubs.given.values()
+            if given.source == DECLARED and given.result["result"][1] == []
+        ]
+        if empty:
+            yield "note: an empty list stood for what is not known, so what is done for each of its items is not here:"
+            yield from _listed(empty)
 
     # -- for programs ----------------------------------------------------------------------------------
 
@@ -209,3 +215,13 @@ class _Plan:
             for run_id, sequence, event in in_order(self._journal, header):
                 if event.kind in _SHOWN_KINDS:
                     yield to_data(self._journal, run_id, sequence, event)
+
+
+def _listed(some: Sequence[Given]) -> Iterator[str]:
+    """Effects with what they gave, and how they would give something better."""
+    for given in some[:_MOST_LISTED]:
+        call = show_call(list(given.args.values())[:1], [], 60)
+        yield f"    {given.effect}({call}) gave {cut(show_value(given.result['result'][1]), 60)}"
+    if len(some) > _MOST_LISTED:
+        yield f"    … and {len(some) - _MOST_LISTED} more"
+    yield "    --samples FILE.json gives better ones, --from RUN what a run got"

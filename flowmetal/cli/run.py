@@ -84,7 +84,11 @@ class RunCommand(click.Command):
     "--timeout", metavar="DURATION", type=DURATION, help="End the run when it takes longer, for instance 30s or 1h30m."
 )
 @click.option(
-    "--args", "args_file", metavar="FILE.json", type=click.Path(), help="Arguments of the flow, as one JSON object."
+    "--args",
+    "args_file",
+    metavar="FILE.json",
+    type=click.Path(),
+    help="Arguments of the flow, as one JSON object; - for stdin.",
 )
 @limit_option
 @package_options

@@ -39,13 +39,14 @@ def command(run_id: str, home: str | None, as_json: bool) -> int:
 
 
 def _print_failure(journal: Journal, header: Header, home: str | None) -> None:
-    from flowmetal.cli.outcomes import failure_lines
+    from flowmetal.cli.outcomes import failure_lines, help_lines
     from flowmetal.cli.reading import load
     from flowmetal.values import failure_of
 
     assert header.result is not None
     print()
-    for line in failure_lines(journal, header, failure_of(load(journal, header.run_id, header.result)), home):
+    failure = failure_of(load(journal, header.run_id, header.result))
+    for line in (*failure_lines(journal, header, failure), *help_lines(header, failure, home)):
         print(line)
 
 

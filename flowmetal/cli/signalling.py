@@ -6,7 +6,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from flowmetal.cli.driving import journal_drives
@@ -19,7 +18,7 @@ from flowmetal.journal.keys import root_of
 from flowmetal.journal.messages import check_name, send_signal
 from flowmetal.journal.reading import actions_called
 from flowmetal.language.argument_texts import load_json
-from flowmetal.sources import read_regular
+from flowmetal.sources import read_given
 from flowmetal.values import Wire, from_python, pack, to_json_data, unpack
 
 _MAX_BYTES: Final = 4 * 1024 * 1024
@@ -100,7 +99,7 @@ def _as_json(text: str) -> str:
 
 def _read(file: str) -> str:
     try:
-        data = sys.stdin.buffer.read(_MAX_BYTES + 1) if file == "-" else read_regular(Path(file), _MAX_BYTES)
+        data = read_given(file, _MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--json-file {file} cannot be read: {error.strerror}") from None
     if len(data) > _MAX_BYTES:

@@ -155,8 +155,7 @@ def _failure(tested: Tested, journal: Journal) -> Iterator[str]:
         compared = compared_lines(failure)
         yield from _missing(tested, journal)
         shown = failure if compared is None else _without_details(failure)
-        # The last line names a command for a run that is none.
-        yield from list(failure_lines(journal, journal.require(tested.name), shown, None))[:-1]
+        yield from failure_lines(journal, journal.require(tested.name), shown)
         if compared is not None:
             yield from compared
     else:

@@ -146,7 +146,7 @@ class Yard:
         if is_ok(wire):
             return Told("ok", shown=tree.getvalue(), value=wire["result"][1])
         failure = failure_of(wire)
-        lines += failure_lines(self.lab.journal, outcome.header, failure, None)
+        lines += failure_lines(self.lab.journal, outcome.header, failure)
         check_shown("\n".join(lines))
         verdict = {"crashed": "resource-fault", "denied": "denied"}.get(failure.kind, "flow-error")
         message = f"{failure.message} {failure.source}"
