@@ -299,7 +299,7 @@ def test_errs_on_the_way_to_an_ok_are_counted(cli: Cli) -> None:
     cli.end(process)
     done = cli("resume", "r1")
     assert done.out == "fine\n"
-    assert "note: 2 results on the way were Err: flowmetal log r1\n  one: bad: no  --> a.flow:3\n" in done.err
+    assert "note: 2 results on the way were Err: flowmetal log r1 --errs\n  one: bad: no  --> a.flow:3\n" in done.err
     assert "note:" not in cli("run", "a.flow", "--id", "r1").err
     assert cli("run", "a.flow", "--quiet").err == ""
     row = next(line for line in cli("log", "r1").out.splitlines() if "#1 run bad" in line)
@@ -308,6 +308,44 @@ def test_errs_on_the_way_to_an_ok_are_counted(cli: Cli) -> None:
     seen = cli("show", "r1.1.1").out
     assert "  --> a.flow:3\n" in seen
     assert "fail(" in seen
+
+
+MANY = """
+inner = flow(lambda fctx: unwrap(fctx.actions.read("/nowhere")))
+
+def _one(fctx, n):
+    now()
+    if n % 3 == 1:
+        _ = inner()
+    return n
+
+one = flow(_one)
+
+def _many(fctx):
+    results = wait([run(one, n) for n in range(6)])
+    fail("%d of them" % len(results))
+
+many = flow(_many)
+if __name__ == "__flow__":
+    unwrap(many())
+"""
+
+
+def test_what_failed_is_found_among_what_did_not(cli: Cli, here: Here) -> None:
+    cli.file("many.flow", MANY)
+    done = here("run", "many.flow", "--id", "m1")
+    assert "with what it lacked allowed" not in done.err
+    rows = [line[11:].partition(" → ")[0] for line in here("log", "m1", "--errs").out.splitlines()[1:-1]]
+    assert rows == [
+        "#1 many()",
+        *("  #2 run one(1)", "    #2 inner()", '      #1 read("/nowhere")'),
+        *("  #5 run one(4)", "    #2 inner()", '      #1 read("/nowhere")'),
+    ]
+    refused = here("log", "m1", "--errs", "--json")
+    assert (refused.code, "--errs does not go with --json" in refused.err) == (2, True)
+    assert "failed: 6 of them" in here("ps").out
+    (row,) = here("ps", "--json").lines
+    assert row["failure"] == {"kind": "failed", "message": "6 of them"}
 
 
 def test_a_wait_that_ran_out_says_so(cli: Cli) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,8 @@ def snapshot(folder: Path) -> dict[str, Any]:
 def test_nothing_is_done_and_the_options_it_prints_are_enough(etl: Cli) -> None:
     before = snapshot(etl.folder)
     done = etl("plan", "etl.flow:etl")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert done.err.splitlines()[1:2] == ['    list_dir("data") gave []'], "what is done for each item was not seen"
     assert {path: some for path, some in snapshot(etl.folder).items() if ".pyc" not in path} == before
     assert not etl.home.exists()
     tree, _, _ = done.out.partition("\nit needs:")
@@ -128,6 +131,26 @@ def test_samples_are_by_effect_or_by_call(cli: Cli, samples: dict[str, Any], res
     cli.file("s.json", json.dumps(samples))
     cli.file("f.flow", flow_of('return [unwrap(a.read("a")), unwrap(a.read("b")), unwrap(a.stat("a")).kind]'))
     assert cli("plan", "f.flow:main", "--samples", "s.json", "--json").json["result"] == result
+
+
+def test_samples_and_arguments_come_by_stdin(cli: Cli) -> None:
+    cli.file("f.flow", flow_of('return unwrap(a.read("a"))').replace("flow(_main_impl)", "flow(_main_impl, args = {})"))
+    command = [sys.executable, "-m", "flowmetal"]
+    for argv, text, code, told in (
+        (["plan", "f.flow:main", "--samples", "-"], '{"read": "x"}', 0, '#1 read("a") → "x"'),
+        (["run", "f.flow:main", "--args", "-"], '{"n": 1}', 2, "has no argument `n`"),
+        (["run", "f.flow:main", "--args", "-"], "{", 2, "--args - is not JSON"),
+    ):
+        done = subprocess.run(
+            [*command, *argv],
+            cwd=cli.folder,
+            env=cli.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert (done.returncode, told in done.stdout + done.stderr) == (code, True), done
 
 
 @pytest.mark.parametrize(

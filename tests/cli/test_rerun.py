@@ -92,3 +92,15 @@ def test_a_file_that_has_gone_is_asked_for(failed: Cli) -> None:
     assert "--file FILE" in done.err
     failed.file("b.txt", "b")
     assert failed("rerun", "one", "--file", "moved.flow").out == "ab\n"
+
+
+def test_what_was_denied_is_done_again_with_more_allowed(cli: Cli, here: Here) -> None:
+    cli.file("step.flow", STEP)
+    cli.file("a.txt", "a")
+    cli.file("b.txt", "b")
+    denied = here("run", "step.flow:main", "--id", "one", "--allow", "read=.")
+    assert "help: `flowmetal rerun one`, with what it lacked allowed, does again what was not Ok\n" in denied.err
+    unknown = here("rerun", "one", "--allow-for", "pkg.example.org/v1/x", "nonsense=1")
+    assert (unknown.code, "nonsense" in unknown.err) == (2, True)
+    done = here("rerun", "one", "--allow", "write=.", "--allow-for", "pkg.example.org/v1/x", "read=.")
+    assert (done.code, done.out) == (0, "ab\n")
