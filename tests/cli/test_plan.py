@@ -136,7 +136,7 @@ def test_samples_are_by_effect_or_by_call(cli: Cli, samples: dict[str, Any], res
 def test_samples_and_arguments_come_by_stdin(cli: Cli) -> None:
     cli.file("f.flow", flow_of('return unwrap(a.read("a"))').replace("flow(_main_impl)", "flow(_main_impl, args = {})"))
     command = [sys.executable, "-m", "flowmetal"]
-    for argv, text, code, told in (
+    for argv, given_text, code, told in (
         (["plan", "f.flow:main", "--samples", "-"], '{"read": "x"}', 0, '#1 read("a") → "x"'),
         (["run", "f.flow:main", "--args", "-"], '{"n": 1}', 2, "has no argument `n`"),
         (["run", "f.flow:main", "--args", "-"], "{", 2, "--args - is not JSON"),
@@ -145,7 +145,7 @@ def test_samples_and_arguments_come_by_stdin(cli: Cli) -> None:
             [*command, *argv],
             cwd=cli.folder,
             env=cli.environment,
-            input=given,
+            input=given_text,
             capture_output=True,
             text=True,
             timeout=30,
