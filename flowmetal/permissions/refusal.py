@@ -88,7 +88,7 @@ def beyond_ceiling(want: Want, package: str, module: str, ceiling: Iterable[Gran
     said = ", ".join(plain(str(grant)) for grant in ceiling) or "nothing"
     return (
         f"{doing(want)} is beyond the permissions of the package {package}, whose module {plain(module)} asked: "
-        f"its manifest says that it may need {said}, or no more was accepted, and no grant opens more"
+        f"[permissions] in its flowmetal.toml has {said}, or no more was accepted, and no grant opens more"
     )
 
 

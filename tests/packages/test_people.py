@@ -271,7 +271,7 @@ def test_a_package_that_came_later_may_need_nothing(person: Cli) -> None:
     assert person("upgrade", "later", "later.flow").code == 0
     assert person("signal", "later", "go").code == 0
     done = person("resume", "later", "--allow-for", DEPLOY, "write=.")
-    assert (done.code, "its manifest says that it may need nothing" in done.err) == (1, True), done
+    assert (done.code, "[permissions] in its flowmetal.toml has nothing" in done.err) == (1, True), done
     assert not (person.folder / "out.txt").exists()
 
 

@@ -33,7 +33,7 @@ ROWS = [
     (("write=./out",), ("write=.",), "write=out/x", True, ""),
     (("write=./out",), ("write=.",), "write=x", False, "beyond the permissions of the package"),
     (("write=.",), (), "write=x", False, f"--allow-for {PACKAGE} write="),
-    ((), ("write=.",), "write=x", False, "it may need nothing"),
+    ((), ("write=.",), "write=x", False, "in its flowmetal.toml has nothing"),
     (("net=api.example.org",), ("net=*:*",), "net=api.example.org:443", True, ""),
     (("net=api.example.org",), ("net=*:*",), "net=evil.example.org:443", False, "net=api.example.org"),
     (("exec=a-program-that-nobody-has", "write=."), ("write=.",), "write=x", True, ""),
