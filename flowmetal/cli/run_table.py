@@ -16,6 +16,7 @@ from flowmetal.values import Failure, failure_of
 
 _REASON = 60
 _FAILURE = 100
+_FAILED = ("err", "cancelled")
 
 
 def print_runs(
@@ -39,7 +40,9 @@ def print_runs(
         if lineage:
             row.insert(2, header.rerun_of)
         rows.append(row)
-    titles = ["RUN", "STATUS", "FLOW", "STARTED", "DURATION", "WAITING FOR / FAILURE"]
+    found = {row[1] in _FAILED for row in rows if row[-1]}
+    last = "WAITING FOR / FAILURE" if len(found) == 2 else "FAILURE" if True in found else "WAITING FOR"
+    titles = ["RUN", "STATUS", "FLOW", "STARTED", "DURATION", last]
     if lineage:
         titles.insert(2, "RERUN OF")
     if rows:
@@ -93,7 +96,7 @@ def _note(journal: Journal, header: Header, now_ms: int, home: str | None) -> st
 
 def failure_of_run(journal: Journal, header: Header) -> Failure | None:
     """What a run has failed with; None of one that has not, or whose result is gone or damaged."""
-    if header.result is None or header.status not in ("err", "cancelled"):
+    if header.result is None or header.status not in _FAILED:
         return None
     try:
         return failure_of(load(journal, header.run_id, header.result))

@@ -229,7 +229,7 @@ def test_resume_of_a_run_that_has_failed_names_what_helps(cli: Cli) -> None:
     cli.file("b.flow", 'def _main(fctx):\n    unwrap(fctx.actions.write("a.txt", "x"))\n\nmain = flow(_main)\n')
     failed = cli("run", "b.flow:main", "--id", "r1")
     assert failed.code == 1
-    assert "help: `flowmetal rerun r1` does again what was not Ok" in failed.err
+    assert "help: `flowmetal rerun r1`, with what it lacked allowed, does again what was not Ok" in failed.err
     late = cli("resume", "r1", "--allow", "write=.")
     assert late.code == 1
     assert "r1 has ended before, this is its result; what is granted now changes nothing" in late.err

@@ -343,7 +343,8 @@ def test_what_failed_is_found_among_what_did_not(cli: Cli, here: Here) -> None:
     ]
     refused = here("log", "m1", "--errs", "--json")
     assert (refused.code, "--errs does not go with --json" in refused.err) == (2, True)
-    assert "failed: 6 of them" in here("ps").out
+    assert here("ps").out.splitlines()[0].endswith("  FAILURE")
+    assert here("ps").out.endswith("  failed: 6 of them\n")
     (row,) = here("ps", "--json").lines
     assert row["failure"] == {"kind": "failed", "message": "6 of them"}
 

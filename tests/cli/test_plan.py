@@ -134,7 +134,12 @@ def test_samples_are_by_effect_or_by_call(cli: Cli, samples: dict[str, Any], res
 
 
 def test_samples_and_arguments_come_by_stdin(cli: Cli) -> None:
-    cli.file("f.flow", flow_of('return unwrap(a.read("a"))').replace("flow(_main_impl)", "flow(_main_impl, args = {})"))
+    cli.file(
+        "f.flow",
+        flow_of('return unwrap(a.read("a"))').replace(
+            "_main_impl)", '_main_impl, args = {"m": args.int(default = 1)})'
+        ),
+    )
     command = [sys.executable, "-m", "flowmetal"]
     for argv, given_text, code, told in (
         (["plan", "f.flow:main", "--samples", "-"], '{"read": "x"}', 0, '#1 read("a") → "x"'),

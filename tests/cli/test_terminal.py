@@ -63,7 +63,9 @@ def test_the_live_tree_adds_up(cli: Cli) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
     assert re.search(r"└─ \S leaf  30 running", plain)
     assert re.search(r"✗ leaf  29 ok  1 err", plain)
-    note = r"\nall\r\nnote: 1 result on the way was Err: flowmetal log fan-\w+\r\n  leaf: bad  --> fan\.flow:6\s*$"
+    note = (
+        r"\nall\r\nnote: 1 result on the way was Err: flowmetal log fan-\w+ --errs\r\n  leaf: bad  --> fan\.flow:6\s*$"
+    )
     assert re.search(note, plain)
     assert "\x1b]0;" not in seen
     assert "leaf \\x1b]0;title\\x07" in plain
