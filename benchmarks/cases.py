@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.harness import FLOWS, kill_when, run_flow, temporary_place, timed_command
 from benchmarks.probes import batched_puts_per_second, commits_per_second, interpreter_start_seconds
-from flowmetal.assembly import open_journal
+from flowmetal.places import open_journal
 from flowmetal.settings import Limits
 
 MIB: Final = 1024 * 1024

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowmetal.assembly import locate_program, open_engine, open_journal
+from flowmetal.assembly import locate_program, open_engine
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.starting import RunRequest
 from flowmetal.permissions.grants import parse_grants
+from flowmetal.places import open_journal
 from flowmetal.settings import Limits
 from flowmetal.values import from_python, is_ok_packed, pack, to_text, unpack
 

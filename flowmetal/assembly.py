@@ -1,4 +1,4 @@
-"""The one place that names concrete stores, sources, effects and directories."""
+"""The one place that names concrete stores, sources and effects."""
 
 from __future__ import annotations
 
@@ -7,74 +7,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-import platformdirs
+from typing import Any
 
 from flowmetal.actions.plugins import Plugins, discover
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.secret_store import SecretStore
 from flowmetal.actions.services import Services
+from flowmetal.alarm_clock import SimulatedClock, SystemClock
 from flowmetal.carried import prelude_directory
-from flowmetal.clock import SimulatedClock, SystemClock
 from flowmetal.engine.effects import Decide
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn
-from flowmetal.errors import HomeError
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
-from flowmetal.journal.lmdb_store import DEFAULT_QUOTA_BYTES, LmdbStore
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.journal.store import Store
 from flowmetal.language.labels import PACKAGES, PRELUDE, PRELUDE_MAIN, carried_file
 from flowmetal.packages.late import Conduct, PackagesOnDemand, Places
 from flowmetal.packages.meter import Meter
+from flowmetal.places import cache_directory, home_path, registries_file, secrets_directory
 from flowmetal.settings import Limits
-from flowmetal.sources import FileSources, locate, require_utf8, working_directory
-
-JOURNAL_DIRECTORY = "journal"
-QUOTA_BYTES = DEFAULT_QUOTA_BYTES
-DURABILITY_VARIABLE = "FLOWMETAL_DURABILITY"
-
-
-def home_path(option: str | None = None) -> Path:
-    """The home directory: the option, else ``$FLOWMETAL_HOME``, else the platform's user state directory.
-
-    Raises:
-        UsageError: it is not UTF-8, or relative to a working directory that is no more.
-    """
-    chosen = option or os.environ.get("FLOWMETAL_HOME")
-    if not chosen:
-        return Path(platformdirs.user_state_dir("flowmetal"))
-    path = Path(os.path.expanduser(require_utf8(chosen, "the home")))
-    return path if path.is_absolute() else Path(working_directory()) / path
-
-
-def durability() -> Literal["full", "os"]:
-    """``full`` (every commit reaches the disk) or ``os`` (every commit survives the process)."""
-    chosen = os.environ.get(DURABILITY_VARIABLE, "full")
-    if chosen == "full":
-        return "full"
-    if chosen == "os":
-        return "os"
-    raise HomeError(f"{DURABILITY_VARIABLE} is {chosen!r}", remedy="it is `full` (the default) or `os`")
-
-
-def open_journal(home: Path, *, must_exist: bool = False) -> Journal:
-    """The journal of a home, made if it is not there.
-
-    Raises:
-        HomeError: it cannot be used; with ``must_exist`` also when there is none.
-    """
-    path = home / JOURNAL_DIRECTORY
-    if must_exist and not path.is_dir():
-        raise HomeError(
-            f"there is no journal in {home}",
-            remedy="name the home with --home or FLOWMETAL_HOME; `flowmetal run` makes one",
-        )
-    return Journal(LmdbStore(path, durability=durability(), quota_bytes=QUOTA_BYTES), home, SystemClock())
+from flowmetal.sources import FileSources, locate
 
 
 def open_engine(journal: Journal, spare: Launched | None = None) -> Engine:
@@ -143,14 +98,6 @@ def _spawn(spare: Launched | None) -> Spawn:
     return spawn
 
 
-def secrets_directory() -> Path:
-    """Where secrets are files: ``$FLOWMETAL_SECRETS``, else in the platform's directory of user configuration."""
-    chosen = os.environ.get("FLOWMETAL_SECRETS")
-    return (
-        Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_config_dir("flowmetal"), "secrets")
-    )
-
-
 def carried_package(package: str) -> Path | None:
     """The folder of a package that is carried with Flowmetal; None for any other."""
     if package not in PACKAGES:
@@ -198,17 +145,5 @@ def conduct_of(frozen: bool | None = None, offline: bool = False) -> Conduct:
 
 
 def package_places(home: str | None = None) -> Places:
-    """Where packages are kept on this machine.
-
-    The cache is ``$FLOWMETAL_CACHE``, else in the platform's directory for caches; the operator's registries are in
-    ``$FLOWMETAL_REGISTRIES``, else in ``registries.toml`` of the platform's directory of user configuration.
-    """
-    cache = os.environ.get("FLOWMETAL_CACHE")
-    operator = os.environ.get("FLOWMETAL_REGISTRIES")
-    return Places(
-        Path(cache).expanduser().absolute() if cache else Path(platformdirs.user_cache_dir("flowmetal"), "packages"),
-        home_path(home) / "first-use",
-        Path(operator).expanduser().absolute()
-        if operator
-        else Path(platformdirs.user_config_dir("flowmetal"), "registries.toml"),
-    )
+    """Where packages are kept on this machine, and where the operator names registries."""
+    return Places(cache_directory(), home_path(home) / "first-use", registries_file())

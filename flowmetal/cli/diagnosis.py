@@ -16,15 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import flowmetal
-from flowmetal.assembly import (
-    JOURNAL_DIRECTORY,
-    QUOTA_BYTES,
-    durability,
-    home_path,
-    open_journal,
-    plugins,
-    secrets_directory,
-)
+from flowmetal.assembly import plugins
 from flowmetal.carried import prelude_directory
 from flowmetal.cli.text import show_bytes
 from flowmetal.engine.launching import minimum_level
@@ -36,6 +28,7 @@ from flowmetal.journal import meta, ownership
 from flowmetal.journal.home import file_system_of
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.starting import is_driven
+from flowmetal.places import JOURNAL_DIRECTORY, QUOTA_BYTES, durability, home_path, open_journal, secrets_directory
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources
 from flowmetal.worker.level import Confinement

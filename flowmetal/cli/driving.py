@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from flowmetal.assembly import home_path, open_engine, open_journal
+from flowmetal.assembly import open_engine
 from flowmetal.cli.display import Display
 from flowmetal.cli.text import with_home
 from flowmetal.engine.engine import Engine, Outcome
@@ -17,6 +17,7 @@ from flowmetal.errors import EXIT_INTERRUPTED, FlowmetalError
 from flowmetal.journal import pausing
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
+from flowmetal.places import home_path, open_journal
 
 _FOLLOW_SECONDS = 0.05
 _MOST_NAMED = 3

@@ -6,10 +6,10 @@ import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flowmetal.assembly import home_path
 from flowmetal.cli.text import with_home
 from flowmetal.errors import UsageError
 from flowmetal.permissions.grants import EVERYTHING_MEANS, GrantSet, everything
+from flowmetal.places import home_path
 from flowmetal.settings import Limits
 from flowmetal.sources import PROJECT_FILE
 

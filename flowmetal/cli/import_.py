@@ -19,8 +19,8 @@ def command(file: str, home: str | None, quiet: bool) -> int:
 
     Every byte is checked first. Importing the same file twice is once.
     """
-    from flowmetal.assembly import home_path, open_journal
     from flowmetal.cli.text import with_home
+    from flowmetal.places import home_path, open_journal
     from flowmetal.sources import read_given
 
     try:

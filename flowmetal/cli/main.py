@@ -77,7 +77,7 @@ def run(argv: list[str], *, debug: bool = False) -> int:
         return code if isinstance(code, int) else EXIT_OK
     except FlowmetalError as error:
         if isinstance(error, UnknownRunError) and not error.place:
-            from flowmetal.assembly import home_path
+            from flowmetal.places import home_path
 
             there = f" in {home_path(home)}"
             error.message = re.sub(r"^there is no run `[^`]*`", lambda match: match[0] + there, error.message)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowmetal.cli.reading import errs_of, flow_of, result_data, seconds_of, started_of
 from flowmetal.cli.text import continued, cut, drawn, json_text, printable, with_home
-from flowmetal.engine.engine import Outcome
 from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED, FlowmetalError
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.language.diagnostics import draw
 from flowmetal.language.labels import short_name
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
+
+if TYPE_CHECKING:  # who only looks needs no engine
+    from flowmetal.engine.engine import Outcome
 
 _NOTE_WIDTH: Final = 200
 _MOST_NAMES: Final = 12

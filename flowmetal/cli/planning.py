@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from flowmetal.assembly import conduct_of, home_path, locate_program, open_pretence, pretend, registry
+from flowmetal.alarm_clock import SimulatedClock
+from flowmetal.assembly import conduct_of, locate_program, open_pretence, pretend, registry
 from flowmetal.cli import flow_listing
 from flowmetal.cli.display import Display
 from flowmetal.cli.driving import Interrupted, drive
@@ -26,7 +27,6 @@ from flowmetal.cli.reading import open_existing, result_data
 from flowmetal.cli.running import no_arguments, request_of, split_target
 from flowmetal.cli.stubs import DECLARED, RECORDED, Given, Stubs, given_data, read_samples, recorded_results
 from flowmetal.cli.text import cut, json_text, printable, show_call, show_value
-from flowmetal.clock import SimulatedClock
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.launching import Launched
 from flowmetal.errors import EXIT_OK, EXIT_RUN_FAILED
@@ -34,6 +34,7 @@ from flowmetal.identity import idempotency_key
 from flowmetal.journal.headers import Header
 from flowmetal.journal.journal import Journal
 from flowmetal.permissions.grants import GrantSet
+from flowmetal.places import home_path
 from flowmetal.settings import format_duration
 from flowmetal.values import Wire, failure_of, is_ok, unpack
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from flowmetal.assembly import home_path, open_journal
 from flowmetal.cli.questions import latest_questions
 from flowmetal.cli.text import show_moment
 from flowmetal.errors import UsageError
@@ -20,6 +19,7 @@ from flowmetal.journal.keys import own_range, place_of, root_of
 from flowmetal.journal.messages import SIGNAL, unread, waiting
 from flowmetal.journal.starting import is_driven
 from flowmetal.language.labels import short_name
+from flowmetal.places import home_path, open_journal
 from flowmetal.policy import policy_items
 from flowmetal.values import Failure, Wire, failure_of, is_ok, to_json_data, unpack
 

@@ -26,8 +26,8 @@ def command(file: str | None, revoke: bool, list_all: bool, home: str | None) ->
     Shows what it grants and limits, and remembers its path and content: after a change it must be trusted again. FILE
     is the file or its folder; without it, the nearest flowmetal.toml from here upward.
     """
-    from flowmetal.assembly import home_path
     from flowmetal.cli.text import printable
+    from flowmetal.places import home_path
     from flowmetal.trust import Trust, project_path, read_project
 
     trust = Trust(home_path(home))

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from flowmetal.actions.effect import EffectContext, EffectFailure
 from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
-from flowmetal.clock import AlarmClock
+from flowmetal.alarm_clock import AlarmClock
 from flowmetal.engine.flights import (
     Flight,
     interrupted_failure,

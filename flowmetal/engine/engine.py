@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from flowmetal.actions.registry import Registry
 from flowmetal.actions.services import Services
-from flowmetal.clock import AlarmClock, SimulatedClock
+from flowmetal.alarm_clock import AlarmClock, SimulatedClock
 from flowmetal.engine.cancelling import Cancelling
 from flowmetal.engine.checks import BadMessage
 from flowmetal.engine.closing import Closing

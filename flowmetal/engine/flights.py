@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, Effect, EffectContext, EffectFailure
-from flowmetal.clock import Alarm
+from flowmetal.alarm_clock import Alarm
 from flowmetal.engine.table import OpenAction, RootState
 from flowmetal.permissions.decision import Allowed
 from flowmetal.policy import Policy

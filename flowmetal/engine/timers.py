@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from flowmetal.clock import Alarm, AlarmClock, SimulatedClock
+from flowmetal.alarm_clock import Alarm, AlarmClock, SimulatedClock
 
 _LOOK_AGAIN_SECONDS: Final = 30.0
 DEADLINE: Final = 0

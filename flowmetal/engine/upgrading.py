@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.engine.differences import Difference
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn
 from flowmetal.engine.runs import Runs

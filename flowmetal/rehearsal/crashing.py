@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.journal.events import Event
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.memory_store import MemoryStore

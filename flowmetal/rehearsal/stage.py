@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from flowmetal.actions.effect import Arguments, EffectFailure
-from flowmetal.assembly import home_path, open_pretence, pretend, registry
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
+from flowmetal.assembly import open_pretence, pretend, registry
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.launching import Launched
 from flowmetal.engine.starting import RunRequest
@@ -32,6 +32,7 @@ from flowmetal.journal.store import Store
 from flowmetal.language.flows import FlowInfo
 from flowmetal.permissions.decision import decide_all
 from flowmetal.permissions.grants import GrantSet
+from flowmetal.places import home_path
 from flowmetal.rehearsal.collecting import MAIN, TestFile
 from flowmetal.rehearsal.lending import Lender
 from flowmetal.rehearsal.questions import Questions

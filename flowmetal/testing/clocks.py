@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from flowmetal.clock import Alarm
+from flowmetal.alarm_clock import Alarm
 
 
 class ShiftedClock:

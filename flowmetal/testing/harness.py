@@ -12,9 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.services import Services
-from flowmetal.assembly import JOURNAL_DIRECTORY
+from flowmetal.alarm_clock import AlarmClock, SystemClock
 from flowmetal.carried import prelude_directory
-from flowmetal.clock import AlarmClock, SystemClock
 from flowmetal.engine.engine import Engine, Outcome
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.programs import Spawn
@@ -29,6 +28,7 @@ from flowmetal.journal.lmdb_store import LmdbStore
 from flowmetal.journal.store import Store
 from flowmetal.package_graph import PackageSource
 from flowmetal.permissions.grants import GrantSet, parse_grants
+from flowmetal.places import JOURNAL_DIRECTORY
 from flowmetal.settings import Limits
 from flowmetal.sources import FileSources, locate
 from flowmetal.values import Failure, Wire, pack, unpack

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from flowmetal.assembly import open_journal
 from flowmetal.journal import events
 from flowmetal.journal.keys import event_key
+from flowmetal.places import open_journal
 from flowmetal.values import pack
 from tests.cli.conftest import Cli, until
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.engine.engine import Outcome
 from flowmetal.settings import Limits
 from flowmetal.testing.harness import Lab, failure_of, in_loop, make_lab, value_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flowmetal.actions.services import Services
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.engine.engine import Engine
 from flowmetal.errors import QuotaError
 from flowmetal.journal import messages

@@ -13,7 +13,7 @@ import pytest
 from flowmetal.actions.effect import EffectFailure
 from flowmetal.actions.registry import STANDARD, Registry
 from flowmetal.actions.services import Services
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.testing.effects import scripted
 from flowmetal.testing.harness import Lab, failure_of, in_loop, value_of
 

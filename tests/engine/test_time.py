@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.actions.effect import Arguments, EffectFailure
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.journal import event_reading, events
 from flowmetal.journal.keys import events_range
 from flowmetal.settings import Limits

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal, cast
 
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.engine.upgrading import Upgrader
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal

@@ -16,6 +16,7 @@ PACKAGE = CHECKOUT / "flowmetal"
 
 GROUND = {
     "",
+    "alarm_clock",
     "carried",
     "clock",
     "errors",
@@ -36,6 +37,7 @@ MAY_USE = {
     "errors": set(),
     "carried": set(),
     "clock": set(),
+    "alarm_clock": {"clock"},
     "identity": {"errors"},
     "settings": {"errors"},
     "values": {"errors"},
@@ -59,20 +61,44 @@ MAY_USE = {
     "packages": GROUND | {"permissions", "language", "net"},
     # fourth floor: the places that name what is concrete
     "sources": GROUND | {"language"},
+    "places": GROUND | {"sources", "journal", "language"},
     "assembly": GROUND
-    | {"sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
+    | {"places", "sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages", "net"},
     "trust": GROUND | {"permissions", "sources"},
     # fifth floor
     "rehearsal": GROUND
-    | {"assembly", "sources", "engine", "actions", "journal", "permissions", "language", "packages"},
+    | {"assembly", "places", "sources", "engine", "actions", "journal", "permissions", "language", "packages"},
     # sixth floor
     "cli": GROUND
-    | {"assembly", "sources", "trust", "engine", "worker", "actions", "journal", "permissions", "language", "packages"}
+    | {
+        "assembly",
+        "places",
+        "sources",
+        "trust",
+        "engine",
+        "worker",
+        "actions",
+        "journal",
+        "permissions",
+        "language",
+        "packages",
+    }
     | {"rehearsal"},
     "__main__": {"cli"},
     # the garden: no room above may use it
     "testing": GROUND
-    | {"assembly", "sources", "engine", "worker", "actions", "journal", "permissions", "language", "packages"},
+    | {
+        "assembly",
+        "places",
+        "sources",
+        "engine",
+        "worker",
+        "actions",
+        "journal",
+        "permissions",
+        "language",
+        "packages",
+    },
 }
 
 AT_HOME = {
@@ -82,7 +108,7 @@ AT_HOME = {
     "lmdb": ("journal",),
     "msgpack": ("engine", "journal", "values", "worker"),
     "multidict": ("net",),
-    "platformdirs": ("assembly",),
+    "platformdirs": ("places",),
     "psutil": ("engine",),
     "rich": ("cli",),
     "starlark": ("language",),
@@ -189,17 +215,7 @@ def test_nothing_is_imported_inside_a_function(name: str) -> None:
 def test_no_start_pays_for_aiohttp(arguments: list[str], tmp_path: Path) -> None:
     flow = tmp_path / "small.flow"
     flow.write_text("def _main(fctx):\n    return 1\n\nmain = flow(_main)\n", encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "flowmetal"]
-        + [each.replace("FLOW", str(flow)) for each in arguments],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "FLOWMETAL_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "flowmetal.cli.entry" in imported
+    imported = _imported_by([each.replace("FLOW", str(flow)) for each in arguments], tmp_path / "home")
     assert not imported & {
         "aiohttp",
         "yarl",
@@ -209,3 +225,28 @@ def test_no_start_pays_for_aiohttp(arguments: list[str], tmp_path: Path) -> None
         "flowmetal.net.urls",
         "flowmetal.net.client",
     }
+
+
+@pytest.mark.parametrize("command", ["log", "ps", "show", "graph", "verify"])
+def test_who_only_looks_pays_for_no_engine(command: str, tmp_path: Path) -> None:
+    flow = tmp_path / "small.flow"
+    flow.write_text("def _main(fctx):\n    fail('no')\n\nmain = flow(_main)\n", encoding="utf-8")
+    _imported_by(["run", f"{flow}:main", "--id", "r1"], tmp_path / "home", code=1)
+    imported = _imported_by([command, *(["r1"] if command in ("log", "show", "graph") else [])], tmp_path / "home")
+    assert "lmdb" in imported
+    assert not [name for name in imported if name.partition(".")[0] == "asyncio" or name.startswith("flowmetal.engine")]
+
+
+def _imported_by(arguments: list[str], home: Path, *, code: int = 0) -> set[str]:
+    """The modules that a command imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flowmetal", *arguments],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "FLOWMETAL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "flowmetal.cli.entry" in imported
+    return imported

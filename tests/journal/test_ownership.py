@@ -21,7 +21,7 @@ from tests.journal.journal_samples import HeldClock, request
 ENGINE = """
 import sys
 from pathlib import Path
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.errors import RunBusyError
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
@@ -92,7 +92,7 @@ def test_of_two_processes_exactly_one_adopts(disk_journal: Journal, home: Path) 
 BEGINNER = """
 import sys
 from pathlib import Path
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.journal import ownership
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.lmdb_store import LmdbStore

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from flowmetal.clock import SystemClock
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.journal.journal import Journal
 from flowmetal.journal.wrapped_store import Moment
 from flowmetal.testing.harness import open_store

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowmetal.actions.registry import STANDARD
+from flowmetal.alarm_clock import SystemClock
 from flowmetal.carried import prelude_directory
-from flowmetal.clock import SystemClock
 from flowmetal.engine.engine import Engine
 from flowmetal.engine.starting import RunRequest
 from flowmetal.errors import LanguageError, did_you_mean

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.journal.events import Event
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.testing.harness import make_lab, value_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.testing.harness import make_lab, value_of
 from tests.prelude.test_jobs import most_at_once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flowmetal.clock import SimulatedClock
+from flowmetal.alarm_clock import SimulatedClock
 from flowmetal.journal.memory_store import MemoryStore
 from flowmetal.testing.harness import make_lab, value_of
 
