@@ -9,9 +9,9 @@ import pytest
 from flowmetal.engine import process
 from flowmetal.engine.launching import Launched
 from flowmetal.settings import Limits
-from flowmetal.testing.forking import forked_workers
+from flowmetal.testing.forked_workers import forked_workers
 
-LAUNCHED = ("tests/worker/", "tests/hostile/", "tests/cli/", "tests/engine/test_crashes.py")
+LAUNCHED = ("tests/worker/", "tests/hostile/", "tests/engine/test_crashes.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""Workers by the hundred: a process that has imported what a worker needs forks one for each that is asked for.
+"""Processes by the hundred: one that has imported what they need forks one for each that is asked for.
 
-Starting Python and importing costs a worker five times what it then needs to load a small program.  A forked worker
-is as a launched one is from there on: a process of its own, with its own limits and confinement.
+Starting Python and importing costs most of them several times what they then do.  A forked one is as any other from
+there on: a process of its own, in a session of its own, with its own descriptors, limits and confinement.
 
-``python -I -S -c … ADDRESS`` listens there until its stdin ends.  A connection is one worker: it brings the worker's
-descriptor and limits, gets the pid, and is told the exit code when the worker has ended.
+``python -c …`` runs the function ``main`` of a module, which prepares and calls ``fork_for_ever``: that listens at an
+address until stdin ends.  A connection is one process: it brings a request and descriptors, gets the pid, and is told
+the exit code when the process has ended.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
-
-from flowmetal.engine.launching import Launched, minimum_level
-from flowmetal.settings import Limits
-from flowmetal.worker.serving import serve
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 _BOOTSTRAP: Final = (
-    "import sys; sys.path[:0] = sys.argv.pop(1).split('\\n'); import flowmetal.testing.forking as f; f.main()"
+    "import sys; sys.path[:0] = sys.argv.pop(1).split('\\n');"
+    " import importlib; importlib.import_module(sys.argv.pop(1)).main()"
 )
-_SOCKET_BUFFER: Final = 1024 * 1024
 _REQUEST_BYTES: Final = 64 * 1024
+_MOST_DESCRIPTORS: Final = 8
+
+Child = Callable[[Any, list[int]], object]
+"""What a forked process does with its request and its descriptors; the process ends with it."""
 
 
 class ForkedProcess:
-    """What the engine uses of a ``subprocess.Popen``, of a process that is another's child."""
+    """What is used of a ``subprocess.Popen``, of a process that is another's child."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -57,7 +58,7 @@ class ForkedProcess:
             try:
                 self.returncode = int(self._connection.recv(64) or b"-9")
             except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired("worker", timeout or 0) from None
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0) from None
             self._connection.close()
         return self.returncode
 
@@ -68,14 +69,19 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that forks; ``launch`` takes the place of the engine's."""
+    """The process that forks, which ``module`` prepares.
 
-    def __init__(self) -> None:
+    Args:
+        module: its name; its ``main`` is called.
+        options: of Python, such as ``-W error``.
+    """
+
+    def __init__(self, module: str, options: Sequence[str] = ()) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="flowmetal-fork-")
-        self._address = os.path.join(self._directory.name, "s")
+        self.address = os.path.join(self._directory.name, "s")
         paths = "\n".join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, paths, self._address],
+            [sys.executable, "-I", "-S", *options, "-c", _BOOTSTRAP, paths, module, self.address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
@@ -86,20 +92,6 @@ class ForkServer:
         with self._process.stdout as out:
             assert out.read(1) == b".", "the process that forks did not come up"
 
-    def launch(self, limits: Limits) -> Launched:
-        """A worker's process, as ``flowmetal.engine.launching.launch`` gives it."""
-        level = minimum_level()
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        ours.setblocking(False)
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(self._address)
-        with theirs:
-            socket.send_fds(connection, [json.dumps(limits.to_data()).encode() + b"\n"], [theirs.fileno()])
-            process = ForkedProcess(connection)
-        return Launched(limits, level, cast("subprocess.Popen[bytes]", process), ours)
-
     def close(self) -> None:
         """Ends the process that forks, and with it what it forked."""
         assert self._process.stdin is not None
@@ -108,8 +100,16 @@ class ForkServer:
         self._directory.cleanup()
 
 
-def main() -> None:
-    """Forks until stdin ends."""
+def forked(address: str, request: Any, descriptors: Sequence[int]) -> ForkedProcess:
+    """A process that is forked at ``address``, with a request, JSON-like, and copies of ``descriptors``."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(address)
+    socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], list(descriptors))
+    return ForkedProcess(connection)
+
+
+def fork_for_ever(child: Child) -> None:
+    """Forks until stdin ends; in a forked process, returns when ``child`` has."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(sys.argv[1])
     listener.listen(64)
@@ -119,24 +119,30 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
     living: dict[int, socket.socket] = {}
-    selector = selectors.DefaultSelector()
-    actions: dict[int, Callable[[], None]] = {
-        listener.fileno(): lambda: _fork(listener, living),
-        ended.fileno(): lambda: _reap(ended, living),
-        0: lambda: os._exit(0),
-    }
-    for descriptor in actions:
-        selector.register(descriptor, selectors.EVENT_READ)
-    os.write(1, b".")
-    os.close(1)
-    while True:
-        for key, _ in selector.select():
-            actions[key.fd]()
+    with selectors.DefaultSelector() as selector:
+        for descriptor in (listener.fileno(), ended.fileno(), 0):
+            selector.register(descriptor, selectors.EVENT_READ)
+        os.write(1, b".")
+        os.close(1)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if 0 in ready:
+                os._exit(0)
+            if ended.fileno() in ready:
+                _reap(ended, living)
+            if listener.fileno() in ready:
+                begun = _fork(listener, living)
+                if begun is not None:
+                    break
+    for each in (listener, ended, woken, *living.values()):
+        each.close()
+    child(*begun)
 
 
-def _fork(listener: socket.socket, living: dict[int, socket.socket]) -> None:
+def _fork(listener: socket.socket, living: dict[int, socket.socket]) -> tuple[Any, list[int]] | None:
+    """Forks for one connection; the request and the descriptors in the process that was forked, None in this one."""
     connection, _ = listener.accept()
-    request, descriptor = _receive(connection)
+    request, descriptors = _receive(connection)
     # The signal of a very short life must not come before its pid is known.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     pid = os.fork()
@@ -145,21 +151,21 @@ def _fork(listener: socket.socket, living: dict[int, socket.socket]) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         os.setsid()
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        serve(descriptor, Limits.from_data(request))
-    os.close(descriptor)
+        connection.close()
+        return request, descriptors
+    for descriptor in descriptors:
+        os.close(descriptor)
     connection.sendall(str(pid).encode())
     living[pid] = connection
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    return None
 
 
-def _receive(connection: socket.socket) -> tuple[Any, int]:
-    data, (descriptor,), _, _ = socket.recv_fds(connection, _REQUEST_BYTES, 1)
+def _receive(connection: socket.socket) -> tuple[Any, list[int]]:
+    data, descriptors, _, _ = socket.recv_fds(connection, _REQUEST_BYTES, _MOST_DESCRIPTORS)
     while not data.endswith(b"\n"):
         data += connection.recv(_REQUEST_BYTES)
-    return json.loads(data), descriptor
+    return json.loads(data), list(descriptors)
 
 
 def _reap(ended: socket.socket, living: dict[int, socket.socket]) -> None:
@@ -172,13 +178,3 @@ def _reap(ended: socket.socket, living: dict[int, socket.socket]) -> None:
         with contextlib.suppress(OSError):
             connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
         connection.close()
-
-
-@contextlib.contextmanager
-def forked_workers() -> Iterator[Callable[[Limits], Launched]]:
-    """A way to launch workers, until the end."""
-    server = ForkServer()
-    try:
-        yield server.launch
-    finally:
-        server.close()

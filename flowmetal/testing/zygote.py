@@ -21,7 +21,7 @@ from flowmetal.engine.launching import Launched
 from flowmetal.journal.wrapped_store import Moment
 from flowmetal.settings import Limits
 from flowmetal.testing.crashing import crashing_store
-from flowmetal.testing.forking import forked_workers
+from flowmetal.testing.forked_workers import forked_workers
 from flowmetal.testing.harness import Lab, in_loop, open_store
 from flowmetal.testing.workers import FrameKiller
 

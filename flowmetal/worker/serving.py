@@ -24,10 +24,19 @@ from flowmetal.worker.session import Session
 def serve(descriptor: int, limits: Limits) -> NoReturn:
     """Serves one program over the socket of that descriptor until it is closed, and ends the process."""
     close_inherited(descriptor)
-    connection = socket.socket(fileno=descriptor)
+    serve_session(prepared(descriptor, limits), limits)
+
+
+def prepared(descriptor: int, limits: Limits) -> Session:
+    """A session that has evaluated the prelude, over the socket of that descriptor."""
     threading.stack_size(limits.thread_stack_bytes)
-    session = Session(Channel(connection), limits)
+    session = Session(Channel(socket.socket(fileno=descriptor)), limits)
     session.prepare(_prelude())
+    return session
+
+
+def serve_session(session: Session, limits: Limits) -> NoReturn:
+    """Locks the process in and serves until the socket is closed; nothing else may be open that is inherited."""
     # If the engine has gone, there is nobody left to tell.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:

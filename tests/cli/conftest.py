@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from flowmetal.cli.main import run as run_here
+from tests.cli.forked_commands import run_forked
 
 CHECKOUT = Path(__file__).absolute().parents[2]
 PATIENCE_SECONDS = 30.0
@@ -65,7 +66,13 @@ class Cli:
         )
 
     def __call__(self, *args: str) -> Done:
-        """A command to its end."""
+        """A command to its end, of which nothing is looked at but what it does."""
+        code, out, err = run_forked(args, self.folder, self.environment, PATIENCE_SECONDS)
+        assert "Traceback" not in out + err, err
+        return Done(code, out, err)
+
+    def anew(self, *args: str) -> Done:
+        """A command to its end, from the first instruction of its process."""
         return self.end(self.start(*args))
 
     def end(self, process: subprocess.Popen[str]) -> Done:

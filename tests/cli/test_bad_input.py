@@ -278,7 +278,7 @@ def test_ctrl_c_in_the_middle_of_an_import(cli: Cli, command: list[str], module:
     cli.file("greet.flow", GREET)
     cli.environment["PYTHONPATH"] = f"{cli.folder}{os.pathsep}{cli.environment['PYTHONPATH']}"
     cli.file(f"{module}.py", INTERRUPTED)
-    done = cli(*command)
+    done = cli.anew(*command)
     assert (done.code, done.out, done.err) == (130, "", "")
 
 
@@ -383,7 +383,7 @@ def test_a_fault_of_our_own_is_one_line(cli: Cli) -> None:
     cli.file("greet.flow", GREET)
     cli.environment["PYTHONPATH"] = f"{cli.folder}{os.pathsep}{cli.environment['PYTHONPATH']}"
     cli.file("platformdirs.py", "raise RuntimeError('broken')")
-    done = cli("ps")
+    done = cli.anew("ps")
     assert done.code == 5
     assert done.err.startswith("error: RuntimeError: broken\n")
     assert "--debug" in done.err

@@ -322,7 +322,7 @@ def test_a_disk_that_is_full_at_a_resume_is_all_that_is_told(steps: Cli) -> None
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     steps.file("sitecustomize.py", limited)
     steps.environment["PYTHONPATH"] = f"{steps.folder}{os.pathsep}{steps.environment['PYTHONPATH']}"
-    done = steps("resume", "r1")
+    done = steps.anew("resume", "r1")
     assert done.code == 3
     assert "error: the disk refused" in done.err
     assert "waiting for" not in done.err

@@ -369,7 +369,7 @@ def test_crash_everywhere(flowmetal: Flowmetal) -> None:
 
 def test_crash_everywhere_tells_what_became_otherwise(flowmetal: Flowmetal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of an engine, made here: the time stands at the beginning again after every crash."""
-    monkeypatch.setattr("flowmetal.clock.SimulatedClock.advance", lambda self, seconds: None)
+    monkeypatch.setattr("flowmetal.alarm_clock.SimulatedClock.advance", lambda self, seconds: None)
     text = (
         'def _f(fctx):\n    sleep("1h")\n    return now()\n\nf = flow(_f)\n\ndef test_f(t):\n    sleep("1h")\n    f()\n'
     )
