@@ -11,7 +11,7 @@ from flowmetal.engine.launching import Launched
 from flowmetal.settings import Limits
 from flowmetal.testing.forked_workers import forked_workers
 
-LAUNCHED = ("tests/worker/", "tests/hostile/", "tests/engine/test_crashes.py")
+LAUNCHED = ("tests/worker/", "tests/hostile/test_frames.py", "tests/engine/test_crashes.py")
 
 
 @pytest.fixture(scope="session")

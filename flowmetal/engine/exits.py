@@ -19,13 +19,20 @@ def want_of_memory(reason: str, limits: Limits) -> str:
     return f"; a worker has {mebibytes} MiB: keep less at once, or split the work over several flows"
 
 
-def describe_exit(code: int) -> str:
-    """What an exit code, or with a minus a signal, says."""
+def too_much_cpu(limits: Limits) -> str:
+    """That a worker computed for too long, whether the engine saw it or the kernel did."""
+    return f"it used more than {limits.cpu_seconds:g} seconds of processor time without an action"
+
+
+def describe_exit(code: int, limits: Limits) -> str:
+    """What an exit code, or with a minus a signal, says of a worker with these limits."""
+    if code == -signal.SIGXCPU:
+        return too_much_cpu(limits)
     if code >= 0:
         return f"the worker ended with exit code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = {"SIGXCPU": " (processor time limit)", "SIGABRT": " (the interpreter gave up, often for want of memory)"}
-    return f"the worker was ended by {name}{hint.get(name, '')}"
+    hint = " (the interpreter gave up, often for want of memory)" if name == "SIGABRT" else ""
+    return f"the worker was ended by {name}{hint}"

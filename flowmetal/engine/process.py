@@ -208,7 +208,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        self._on_end(self, reason or self._fault or describe_exit(code))
+        self._on_end(self, reason or self._fault or describe_exit(code, self.limits))
 
     def _close(self) -> None:
         self._loop.remove_reader(self._socket.fileno())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from flowmetal.engine.exits import want_of_memory
+from flowmetal.engine.exits import too_much_cpu, want_of_memory
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.engine.supply import SourceProvider, answer, first_of, pinned_rules, placed
 from flowmetal.engine.table import ProgramState
@@ -238,7 +238,7 @@ class Programs:
             if now - worker.last_heard > limits.evaluation_seconds:
                 worker.kill(f"it computed for more than {limits.evaluation_seconds:g} seconds without an action")
             elif cpu is not None and cpu - worker.cpu_at_last_heard > limits.cpu_seconds:
-                worker.kill(f"it used more than {limits.cpu_seconds:g} seconds of processor time without an action")
+                worker.kill(too_much_cpu(limits))
         if self._by_worker:
             self._watch()
 

@@ -27,6 +27,9 @@ def opened(directory: Path) -> Iterator[Within]:
             return entered, yard
 
         async def down() -> None:
+            # The whole of it, when all is there: a problem names the run, and so the case.
+            problems = list(lab.journal.verify())
+            assert not problems, problems
             await yard.engine.stop()
             entered.__exit__(None, None, None)
 
