@@ -28,6 +28,7 @@ _BOOTSTRAP: Final = (
 )
 _REQUEST_BYTES: Final = 64 * 1024
 _MOST_DESCRIPTORS: Final = 8
+_NUMBER_BYTES: Final = 16
 
 Child = Callable[[Any, list[int]], object]
 """What a forked process does with its request and its descriptors; the process ends with it."""
@@ -38,7 +39,7 @@ class ForkedProcess:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.pid = int(connection.recv(64))
+        self.pid = int(connection.recv(_NUMBER_BYTES, socket.MSG_WAITALL))
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -56,7 +57,7 @@ class ForkedProcess:
         if self.returncode is None:
             self._connection.settimeout(timeout)
             try:
-                self.returncode = int(self._connection.recv(64) or b"-9")
+                self.returncode = int(self._connection.recv(_NUMBER_BYTES, socket.MSG_WAITALL) or b"-9")
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired("a forked process", timeout or 0) from None
             self._connection.close()
@@ -155,10 +156,15 @@ def _fork(listener: socket.socket, living: dict[int, socket.socket]) -> tuple[An
         return request, descriptors
     for descriptor in descriptors:
         os.close(descriptor)
-    connection.sendall(str(pid).encode())
+    connection.sendall(_number(pid))
     living[pid] = connection
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     return None
+
+
+def _number(number: int) -> bytes:
+    """A pid or an exit code; of one length, since the second may follow the first before that is read."""
+    return str(number).encode().rjust(_NUMBER_BYTES)
 
 
 def _receive(connection: socket.socket) -> tuple[Any, list[int]]:
@@ -176,5 +182,5 @@ def _reap(ended: socket.socket, living: dict[int, socket.socket]) -> None:
             return
         connection = living.pop(pid)
         with contextlib.suppress(OSError):
-            connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            connection.sendall(_number(os.waitstatus_to_exitcode(status)))
         connection.close()

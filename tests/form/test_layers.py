@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ MODULES = modules()
 
 def imports(name: str, path: Path) -> Iterator[tuple[str, int]]:
     """Every module that ``path`` imports, by full name, with the line."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -147,6 +148,12 @@ def imports(name: str, path: Path) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 yield (inner if inner in MODULES else base), node.lineno
+
+
+@cache
+def _nodes(path: Path) -> list[ast.AST]:
+    """All of a module's text, read once for all tests."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def room(name: str) -> str:

@@ -30,7 +30,7 @@ if __name__ == "__flow__":
 
 @pytest.mark.parametrize(("count", "width"), [(10_000, 10), (40, 1), (40, 100)])
 def test_as_many_at_once_as_allowed(tmp_path: Path, count: int, width: int) -> None:
-    lab = make_lab(tmp_path, MemoryStore(), clock=SimulatedClock(0))
+    lab = make_lab(tmp_path, clock=SimulatedClock(0))
     text = PROGRAM.replace("COUNT", str(count)).replace("WIDTH", str(width))
     assert value_of(lab.run(text, seconds=120)) is True
     history = lab.events("r.1")
