@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import subprocess
 import sys
 import time
@@ -77,6 +78,13 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether its end has not been noticed yet."""
         return not self._ended
+
+    @property
+    def is_heard_out(self) -> bool:
+        """Whether all that it has sent has been read: an engine that was held up may have more to hear."""
+        waiting = select.poll()  # select() takes no numbers of 1,024 and more
+        waiting.register(self._socket, select.POLLIN)
+        return not waiting.poll(0)
 
     def serve(
         self,

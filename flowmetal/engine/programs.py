@@ -232,6 +232,7 @@ class Programs:
             busy = loading or any(run.is_executing for run in program.hot.values())
             if not busy:
                 worker.last_heard = now
+            if not busy or not worker.is_heard_out:
                 continue
             limits = program.limits
             cpu = worker.cpu_seconds()

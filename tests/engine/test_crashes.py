@@ -250,7 +250,7 @@ if __name__ == "__flow__":
 
 
 def test_an_endless_loop_in_a_built_in_is_ended(lab: Lab) -> None:
-    lab.limits = Limits(evaluation_seconds=0.5, cpu_seconds=30.0)
+    lab.limits = Limits(evaluation_seconds=1.5, cpu_seconds=30.0)
     text = (
         FINE
         + """
@@ -287,7 +287,7 @@ if __name__ == "__flow__":
 
 def test_much_computing_with_actions_in_between_is_no_fault(lab: Lab) -> None:
     """Processor time is counted from action to action, also when no action needs an answer."""
-    lab.limits = Limits(cpu_seconds=0.5)
+    lab.limits = Limits(cpu_seconds=1.0)
     text = """
 def _work(fctx):
     total = 0
