@@ -19,7 +19,7 @@ from flowmetal.language.call_names import Names, calls_in
 from flowmetal.language.flows import FlowInfo
 from flowmetal.language.members import Of, implementations, judge_member
 from flowmetal.language.scopes import Scope, bound_in, parts_of, scope_of
-from flowmetal.language.syntax import CONTEXT, Finding, parse
+from flowmetal.language.syntax import CONTEXT, Finding, parse, passed
 from flowmetal.language.written import check_format, check_parameter, check_setting
 from flowmetal.policy import EFFECT_SETTINGS, check_setting_name
 
@@ -209,7 +209,7 @@ def _judge(name: str, takes: Signature, node: ast.Call, settings: str) -> Iterat
             yield Finding(*at, f"{name} has no argument `{word}`{did_you_mean(word, allowed)}", takes_what)
         elif word in takes.positional[: call.by_position]:
             yield Finding(*at, f"{name} got the argument `{word}` twice")
-    for parameter, value in _passed(takes, node):
+    for parameter, value in passed(takes.positional, node.args, node.keywords):
         if parameter in takes.lists and isinstance(value, ast.Constant) and isinstance(value.value, str):
             at = (value.lineno, value.col_offset + 1)
             yield Finding(*at, f"{name} takes a list as `{parameter}`", f"write {json.dumps(value.value.split())}")
@@ -226,13 +226,6 @@ def _judge(name: str, takes: Signature, node: ast.Call, settings: str) -> Iterat
         yield Finding(*place, f"{name} needs the argument `{missing}`")
 
 
-def _passed(takes: Signature, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """What a call passes, by the names of the parameters."""
-    yield from zip(takes.positional, node.args, strict=False)
-    yield from ((each.arg, each.value) for each in node.keywords if each.arg is not None)
-
-
 def _judge_written(name: str, takes: Signature, node: ast.Call) -> Iterator[Finding]:
-    for parameter, value in _passed(takes, node):
-        if parameter in takes.positional:
-            yield from check_parameter(name, parameter, value)
+    for parameter, value in passed(takes.positional, node.args, node.keywords):
+        yield from check_parameter(name, parameter, value)

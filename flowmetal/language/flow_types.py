@@ -6,7 +6,7 @@ Only what is known for sure is judged (see ``following``), so what is found cann
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from flowmetal.language.argument_types import type_name
@@ -15,7 +15,7 @@ from flowmetal.language.flows import FlowInfo
 from flowmetal.language.following import Follower, Typed
 from flowmetal.language.returns import Returns
 from flowmetal.language.scopes import Function, Scope, bound_in, parts_of, scope_of
-from flowmetal.language.syntax import Finding
+from flowmetal.language.syntax import Finding, passed
 from flowmetal.language.written import literal
 
 _GIVEN: Final = {
@@ -76,24 +76,13 @@ def _judge_call(node: ast.Call, scope: Scope, follower: Follower) -> Iterator[Fi
     flow = follower.flow(callee, scope)
     if flow is not None and flow.declared:
         declared = {argument.name: argument for argument in flow.arguments}
-        for name, value in _passed(list(declared), args, node.keywords):
+        for name, value in passed(list(declared), args, node.keywords):
             yield from _judge_passed(flow.name, declared[name], value, follower.typed(value, scope))
     effect = follower.effect(callee, scope)
     if effect:
         takes = {argument.name: argument for argument in follower.effects[effect]}
-        for name, value in _passed(list(takes), args, node.keywords):
+        for name, value in passed(list(takes), args, node.keywords):
             yield from _judge_passed(effect, takes[name], value, follower.typed(value, scope))
-
-
-def _passed(
-    names: Sequence[str], args: Sequence[ast.expr], keywords: Sequence[ast.keyword]
-) -> Iterator[tuple[str, ast.expr]]:
-    """What a call passes by the names of the parameters, as far as its text tells."""
-    for name, value in zip(names, args, strict=False):
-        if isinstance(value, ast.Starred):
-            break
-        yield name, value
-    yield from ((each.arg, each.value) for each in keywords if each.arg is not None and each.arg in names)
 
 
 def _judge_passed(callee: str, argument: Argument, value: ast.expr, typed: Typed | None) -> Iterator[Finding]:

@@ -146,6 +146,8 @@ FORMS: Final = {
     'f"{x.y}"': "f-strings take bare names only: give the expression a name first",
     'f"{x:.2f}"': "write `format_number(x, 2)`",
     '"{:.2f}".format(x)': "write `format_number(x, 2)`",
+    '"{:,}".format(x)': 'write `format_number(x, 0, ",")`',
+    '"{:d}".format(x)': 'write `"{}".format(x)`',
     '"%.2f" % x': "write `format_number(x, 2)`",
     '"{:>5}".format(x)': "write `pad_left(text, width)` or `pad_right(text, width)`",
     '"%5d" % x': "write `pad_left(text, width)` or `pad_right(text, width)`",

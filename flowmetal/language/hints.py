@@ -14,7 +14,11 @@ _MESSAGE_HINTS: Final = (
     (r"Operation `\.\w+=` not supported", "a struct is not changed: make another one, or use a dict"),
     (r"types? (`\w+` and )?`record`|actual `record ", FORMS["step() + 1"]),
     (r"Unsupported format character: '\.'|Invalid character '\.' inside replacement field", FORMS['"%.2f" % x']),
-    (r"Unsupported format character: '[0-9+-]'|^Key `[^`]?[<>^0-9]", FORMS['"%5d" % x']),
+    (r"Invalid character ',' inside replacement field", FORMS['"{:,}".format(x)']),
+    # The key of a dict that is a text stands in quotes, and the field of a format does not.
+    (r"^Key `[^`\"]*:[ds]?` was not found", FORMS['"{:d}".format(x)']),
+    (r"Unsupported format character: '[0-9+-]'|^Key `[^`\"]*:[^`\"]*` was not found", FORMS['"{:>5}".format(x)']),
+    (r"^Key `(?!(None|True|False)`)[A-Za-z_]\w*` was not found", "the text has a field that `format` is not given"),
     (r"Unsupported format character", 'write `"{}".format(x)`, or `format_number(x, decimals)`'),
     (r"Not a valid identifier: `\w+:[^`]*[0-9.]", FORMS['f"{x:.2f}"']),
     (r"Not a valid identifier: `", FORMS['f"{x.y}"']),

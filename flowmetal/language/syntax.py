@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 CONTEXT = "fctx"
@@ -37,3 +38,14 @@ def dotted(node: ast.AST) -> str:
         parts.append(node.attr)
         node = node.value
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def passed(
+    names: Sequence[str], args: Sequence[ast.expr], keywords: Sequence[ast.keyword]
+) -> Iterator[tuple[str, ast.expr]]:
+    """What a call passes by the names of the parameters, as far as its text tells."""
+    for name, value in zip(names, args, strict=False):
+        if isinstance(value, ast.Starred):
+            break
+        yield name, value
+    yield from ((each.arg, each.value) for each in keywords if each.arg is not None and each.arg in names)

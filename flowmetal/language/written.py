@@ -22,6 +22,12 @@ _BARE: Final = frozenset({"sleep", "wait", "wait_any", "receive", "defer", "safe
 """Actions that are global names too."""
 _SPECIFIED: Final = re.compile(r"(?<!\{)(?:\{\{)*\{\w*(?:![rs])?:([^{}]*)\}")
 """A replacement field with a format specification, which the language has not."""
+_FORMS: Final = (
+    (re.compile(r"\."), '"{:.2f}".format(x)'),
+    (re.compile(r","), '"{:,}".format(x)'),
+    (re.compile(r"^[ds]?$"), '"{:d}".format(x)'),
+    (re.compile(r""), '"{:>5}".format(x)'),
+)
 
 
 def check_setting(callee: str, setting: str, value: ast.expr, kind: str) -> Iterator[Finding]:
@@ -52,7 +58,7 @@ def check_format(node: ast.Call) -> Iterator[Finding]:
     text = function.value.value if isinstance(function.value, ast.Constant) else None
     found = _SPECIFIED.search(text) if isinstance(text, str) else None
     if found is not None:
-        form = '"{:.2f}".format(x)' if "." in found.group(1) else '"{:>5}".format(x)'
+        form = next(form for pattern, form in _FORMS if pattern.search(found.group(1)))
         yield Finding(node.lineno, node.col_offset + 1, f"`format` knows no `:{found.group(1)}`", FORMS[form])
 
 

@@ -26,7 +26,7 @@ _HOLDERS: Final = (f"{CONTEXT}.actions.", "effects.")
 
 
 def lacking(files: Mapping[str, bytes], permissions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """The classes that no permission is of, each with an effect that needs it and the place of a call, ``x.flow:3``."""
+    """The classes that no permission is of, each with an effect that needs it and where that is named, ``x.flow:3``."""
     there = {text.partition("=")[0] for text in permissions}
     for path in sorted(files):
         if path.endswith(".flow") and not path.endswith(TEST_SUFFIX):
@@ -38,14 +38,14 @@ def lacking(files: Mapping[str, bytes], permissions: Iterable[str]) -> Iterator[
 
 
 def _effects_in(text: str) -> list[tuple[str, int]]:
-    """The effects that a module names, with the line, in the order of its lines."""
+    """The effects that a module names, to call them or to hand them on, with the line, in the order of its lines."""
     tree = parse(text)
     found: set[tuple[int, str]] = set()
     pending: list[tuple[ast.AST, Scope]] = [(tree, scope_of(tree, None))] if tree is not None else []
     while pending:
         node, scope = pending.pop()
-        if isinstance(node, ast.Call):
-            path = scope.path(node.func)
+        if isinstance(node, ast.Attribute):
+            path = scope.path(node)
             head = next((each for each in _HOLDERS if path.startswith(each)), None)
             if head is not None:
                 found.add((node.lineno, path.removeprefix(head)))

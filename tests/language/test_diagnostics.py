@@ -213,6 +213,10 @@ def test_every_missing_attribute_has_its_advice(name: str) -> None:
         ('f"{x.y}"', "x = 1\ny = f'{x.y}'"),
         ('f"{x:.2f}"', "x = 1\ny = f'{x:.2f}'"),
         ('"{:.2f}".format(x)', "x = '{:.2f}'.format(1)"),
+        ('"{:,}".format(x)', "x = '{:,}'.format(1)"),
+        ('"{:d}".format(x)', "x = '{:}'.format(1)"),
+        ('"{:d}".format(x)', "x = '{n:d}'.format(n = 1)"),
+        ('"{:>5}".format(x)', "x = '{n:>5}'.format(n = 1)"),
         ('"%.2f" % x', "x = '%.2f' % 1"),
         ('"{:>5}".format(x)', "x = '{:>5}'.format(1)"),
         ('"%5d" % x', "x = '%5d' % 1"),
@@ -242,6 +246,12 @@ def test_advice_is_for_its_own_message_only() -> None:
     assert hint_for("Object of type `record` has no attribute `widht`, did you mean `width`?") == ""
     assert "`fctx.actions`" in hint_for("Object of type `record` has no attribute `read`", 'fctx.read("x")')
     assert hint_for("Index `5` is out of bound") == ""
+    assert (
+        hint_for('Key `"a:b"` was not found')
+        == hint_for("Key `None` was not found")
+        == hint_for("Key `3` was not found")
+    )
+    assert "`format`" in said("x = '{a}'.format(b = 1)").hint
     assert hint_for("") == ""
     assert without_guess("Variable `lenn` not found, did you mean `len`?").endswith("`len`?")
     assert without_guess("Variable `null` not found, did you mean `all`?") == "Variable `null` not found"

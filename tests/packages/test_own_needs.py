@@ -25,7 +25,7 @@ def test_each_class_that_nothing_is_permitted_of_is_told_once_with_a_place() -> 
     assert list(lacking(files, ["net=api.example.org"])) == [
         ("read", "read", "lib.flow:4"),
         ("write", "copy", "lib.flow:6"),
-        ("exec", "exec", "lib.flow:8"),
+        ("exec", "exec", "lib.flow:7"),
     ]
     assert not list(lacking(files, ["read=.", "write=.", "exec=ls", "net=*"]))
 
