@@ -105,7 +105,7 @@ def test_what_an_impostor_says_costs_its_life_only(
 
             engine.load = load  # type: ignore[method-assign]
             await lab.start(engine, TEXT)
-            return await asyncio.wait_for(engine.outcome("r"), 20)
+            return await asyncio.wait_for(engine.outcome("r"), 60)
 
     assert value_of(in_loop(life)) is not None
     assert spawn.impostor is not None
