@@ -12,7 +12,10 @@ from flowmetal.engine.launching import Launched
 from flowmetal.settings import Limits
 from flowmetal.testing.forked_workers import forked_workers
 
-LAUNCHED = ("tests/worker/", "tests/hostile/test_frames.py", "tests/engine/test_crashes.py")
+LAUNCHED = (
+    *("tests/worker/test_confinement.py", "tests/worker/test_loading.py", "tests/worker/test_process.py"),
+    *("tests/hostile/test_frames.py", "tests/engine/test_crashes.py"),
+)
 
 
 LONGEST = (

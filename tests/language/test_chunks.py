@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flowmetal.engine import process
+from flowmetal.engine.launching import Launched
+from flowmetal.settings import Limits
 from tests.language.chunks import Came, Chunk, judge, read_chunks, run_chunk
 
 TESTDATA = Path(__file__).parents[1] / "testdata"
@@ -16,7 +20,9 @@ LONGEST_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
-def came(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Came | str]:
+def came(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fork: Callable[[Limits], Launched]
+) -> dict[str, Came | str]:
     """What came of each chunk that was asked for; they run side by side, since most time goes into starting workers."""
     asked = [
         item.callspec.params["chunk"] for item in request.session.items if "came" in getattr(item, "fixturenames", ())
@@ -35,7 +41,9 @@ def came(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
         return dict(zip((chunk.id for chunk in asked), await asyncio.gather(*map(one, asked)), strict=True))
 
-    return asyncio.run(run_all())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "launch", fork)
+        return asyncio.run(run_all())
 
 
 @pytest.mark.parametrize("chunk", CHUNKS, ids=lambda chunk: chunk.id)

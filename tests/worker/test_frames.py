@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from flowmetal.engine.launching import launch
 from flowmetal.engine.process import WorkerProcess
 from flowmetal.settings import Limits
 from flowmetal.testing.harness import Lab, in_loop, value_of
@@ -76,7 +77,7 @@ class WithImpostor(WorkerTap):
 
         with self._monkeypatch.context() as patch:
             patch.setattr(subprocess, "Popen", popen)
-            self.impostor = WorkerProcess(limits, on_messages, ended)
+            self.impostor = WorkerProcess(limits, on_messages, ended, launch(limits))
         self.pids.append(self.impostor.pid)
         return self.impostor
 
