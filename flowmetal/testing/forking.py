@@ -66,7 +66,9 @@ class ForkedProcess:
     def kill(self) -> None:
         """Ends it, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            # It may end before this comes, and its exit code may still be on its way.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
 class ForkServer:
