@@ -82,7 +82,7 @@ class _Tree:
 
     def print_end(self, header: Header) -> None:
         if header.finished_ms is not None and header.is_finished:
-            self._line(header.finished_ms, "", self._status(header))
+            print(self._timed(header.finished_ms, "", self._status(header)))
         elif header.is_root and is_interrupted(self._journal, header):
             print(f"interrupted; it goes on with: {with_home(f'flowmetal resume {header.run_id}', self._home)}")
         elif header.is_held:
@@ -127,7 +127,7 @@ class _Tree:
         if self._journal.header(below) is not None:
             if depth >= _MOST_NESTED:
                 more = "…" if self._mark else f"… {with_home(f'flowmetal log {below}', self._home)}"
-                print(f"{'' if self._mark else ' ' * 10}{indent}{more}")
+                self._put(f"{'' if self._mark else ' ' * 10}{indent}{more}", True)
             else:
                 self.print_run(below, indent, depth + 1)
 
@@ -137,13 +137,14 @@ class _Tree:
             text = self._words(run_id, row)
         except JournalError as error:
             text = f"{event.kind}: {error.message} ({error.place})"
-        if self._only_errs:
-            self._held.append(self._timed(event.at_ms, indent, text))
-            if self._came_to_err(run_id, row):
-                print("\n".join(self._held))
-                self._held.clear()
-        else:
-            self._line(event.at_ms, indent, text)
+        self._put(self._timed(event.at_ms, indent, text), not self._only_errs or self._came_to_err(run_id, row))
+
+    def _put(self, line: str, is_shown: bool) -> None:
+        """Prints a line with those held back above it, or holds it back until one below it is shown."""
+        self._held.append(line)
+        if is_shown:
+            print("\n".join(self._held))
+            self._held.clear()
 
     def _came_to_err(self, run_id: str, row: _Row) -> bool:
         value = (row.event if row.result is None else row.result).fields.get("value")
@@ -196,14 +197,8 @@ class _Tree:
             return ""  # a timer says all by its own time
         return " …" if not row.done else ""
 
-    def _line(self, at_ms: int, indent: str, text: str) -> None:
-        if self._mark:
-            print(f"{indent}{text}")
-            return
-        print(self._timed(at_ms, indent, text))
-
     def _timed(self, at_ms: int, indent: str, text: str) -> str:
-        return f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}"
+        return f"{indent}{text}" if self._mark else f"{(at_ms - self._start_ms) / 1_000:+9.3f}s {indent}{text}"
 
 
 def _is_interrupted(journal: Journal, run_id: str, result: Event) -> bool:

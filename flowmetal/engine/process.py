@@ -82,6 +82,8 @@ class WorkerProcess:
     @property
     def is_heard_out(self) -> bool:
         """Whether all that it has sent has been read: an engine that was held up may have more to hear."""
+        if self._ended:
+            return True
         waiting = select.poll()  # select() takes no numbers of 1,024 and more
         waiting.register(self._socket, select.POLLIN)
         return not waiting.poll(0)

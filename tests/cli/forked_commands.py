@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -107,5 +106,4 @@ def _command(request: Any, descriptors: list[int]) -> None:
     launch = launcher(request["workers"])
     launching.launch = launch
     process.launch = launch  # type: ignore[attr-defined]
-    warnings.simplefilter("error")
     entry.main()

@@ -32,6 +32,12 @@ GROUND = {
 }
 """What every room may use; "" is ``flowmetal/__init__.py``."""
 
+BELOW = {
+    *("assembly", "places", "sources", "engine", "packages", "worker", "actions"),
+    *("journal", "permissions", "language"),
+}
+"""What the topmost floor may use besides."""
+
 MAY_USE = {
     # ground
     "": set(),
@@ -70,36 +76,10 @@ MAY_USE = {
     "rehearsal": GROUND
     | {"assembly", "places", "sources", "engine", "actions", "journal", "permissions", "language", "packages"},
     # sixth floor
-    "cli": GROUND
-    | {
-        "assembly",
-        "places",
-        "sources",
-        "trust",
-        "engine",
-        "worker",
-        "actions",
-        "journal",
-        "permissions",
-        "language",
-        "packages",
-    }
-    | {"rehearsal"},
+    "cli": GROUND | BELOW | {"trust", "rehearsal"},
     "__main__": {"cli"},
     # the garden: no room above may use it
-    "testing": GROUND
-    | {
-        "assembly",
-        "places",
-        "sources",
-        "engine",
-        "worker",
-        "actions",
-        "journal",
-        "permissions",
-        "language",
-        "packages",
-    },
+    "testing": GROUND | BELOW,
 }
 
 AT_HOME = {

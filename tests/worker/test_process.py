@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from flowmetal.engine.process import WorkerProcess
 from flowmetal.settings import MIB, Limits
 from flowmetal.testing.harness import Lab, in_loop
 
@@ -155,3 +156,14 @@ def test_a_worker_is_gone_when_its_engine_is_closed(lab: Lab) -> None:
     pids = []
     with_worker(lab, pids.append)
     assert is_gone(pids[0])
+
+
+def test_one_that_has_been_stopped_has_nothing_more_to_say(lab: Lab) -> None:
+    """Whoever looks at all workers may come upon one that has just ended."""
+
+    async def life() -> None:
+        worker = WorkerProcess(Limits(), lambda *_: None, lambda *_: None)
+        worker.stop()
+        assert worker.is_heard_out
+
+    in_loop(life)
